@@ -1,0 +1,61 @@
+use std::{io, num::NonZeroUsize, thread, time::Duration};
+
+/// How a [`Pool`](crate::Pool) is made.
+#[derive(Clone, Debug)]
+pub struct PoolOptions {
+    /// How many jobs run at the same time, each on a thread of its own. The first thread starts
+    /// with the pool, the others as they are first needed; all stay until the pool ends.
+    ///
+    /// Default: the number of cores. At least 1.
+    pub threads: usize,
+    /// How many jobs may wait in each lane; one more is refused with
+    /// [`PoolError::Overloaded`](crate::PoolError::Overloaded). Running and cancelled jobs don't
+    /// count. Worst-case memory: about 300 bytes a job and what its closure holds.
+    ///
+    /// Default: 4096. At least 1.
+    pub queue_limit: usize,
+    /// The age of a lane's oldest job beyond which that lane serves its newest job first.
+    /// [`Duration::MAX`] keeps it first come, first served.
+    ///
+    /// Default: 100 ms, longer than a burst takes that the pool can catch up with.
+    pub newest_first_after: Duration,
+    /// How much nicer the threads are than the thread that makes the pool, in the unit of
+    /// `nice(2)`, at most up to 19; `None` leaves them alone. On Linux and Android only, elsewhere
+    /// it has no effect. Failure to change it is not an error. A negative value needs a privilege.
+    ///
+    /// Default: 5, with which a pool thread still gets a quarter of a core that it contends for
+    /// with an event loop.
+    pub niceness: Option<i32>,
+    /// The name of each thread. Linux shows the first 15 bytes.
+    ///
+    /// Default: `offloop-pool`. Without NUL.
+    pub thread_name: String,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions {
+            threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            queue_limit: 4096,
+            newest_first_after: Duration::from_millis(100),
+            niceness: Some(5),
+            thread_name: "offloop-pool".to_owned(),
+        }
+    }
+}
+
+impl PoolOptions {
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let invalid = |message| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        if self.threads == 0 {
+            return invalid("threads: expected at least 1, got 0");
+        }
+        if self.queue_limit == 0 {
+            return invalid("queue_limit: expected at least 1, got 0");
+        }
+        if self.thread_name.contains('\0') {
+            return invalid("thread_name: expected a name without NUL");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+use std::{
+    collections::BTreeMap,
+    mem,
+    time::{Duration, Instant},
+};
+
+/// The jobs that wait in one lane, oldest first.
+pub(crate) struct Queue<J> {
+    /// A map, so that a cancelled job leaves no gap that counts or stays.
+    waiting: BTreeMap<Ticket, Waiting<J>>,
+    limit: usize,
+    newest_first_after: Duration,
+}
+
+/// A job's number, ascending with time.
+pub(crate) type Ticket = u64;
+
+pub(crate) struct Waiting<J> {
+    pub(crate) since: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) job: J,
+}
+
+/// What a free thread has to do next.
+pub(crate) enum Next<J> {
+    Start(Waiting<J>),
+    /// Its deadline has passed.
+    Refuse(Waiting<J>),
+}
+
+/// The queue was full, and this job isn't in it.
+pub(crate) struct Full<J>(pub(crate) J);
+
+impl<J> Queue<J> {
+    pub(crate) fn new(limit: usize, newest_first_after: Duration) -> Queue<J> {
+        Queue { waiting: BTreeMap::new(), limit, newest_first_after }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Adds a job. In a full queue it takes the place of the oldest one if that is past its
+    /// deadline, which is given back.
+    pub(crate) fn push(
+        &mut self,
+        ticket: Ticket,
+        waiting: Waiting<J>,
+    ) -> Result<Option<Waiting<J>>, Full<J>> {
+        let mut late = None;
+        if self.waiting.len() >= self.limit {
+            late = self.pop_oldest_if(|oldest| oldest.is_late(waiting.since));
+            if late.is_none() {
+                return Err(Full(waiting.job));
+            }
+        }
+        self.waiting.insert(ticket, waiting);
+        Ok(late)
+    }
+
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Next<J>> {
+        // Serving the newest first would otherwise leave the late ones in the queue.
+        if let Some(late) = self.pop_oldest_if(|oldest| oldest.is_late(now)) {
+            return Some(Next::Refuse(late));
+        }
+        let (_, oldest) = self.waiting.first_key_value()?;
+        let newest_first = now.saturating_duration_since(oldest.since) > self.newest_first_after;
+        let (_, next) =
+            if newest_first { self.waiting.pop_last()? } else { self.waiting.pop_first()? };
+        Some(if next.is_late(now) { Next::Refuse(next) } else { Next::Start(next) })
+    }
+
+    /// Takes a job out, if it still waits.
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiting<J>> {
+        self.waiting.remove(&ticket)
+    }
+
+    /// Takes all jobs out, oldest first.
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Waiting<J>> + use<J> {
+        mem::take(&mut self.waiting).into_values()
+    }
+
+    fn pop_oldest_if(&mut self, condition: impl Fn(&Waiting<J>) -> bool) -> Option<Waiting<J>> {
+        let oldest = self.waiting.first_entry()?;
+        condition(oldest.get()).then(|| oldest.remove())
+    }
+}
+
+impl<J> Waiting<J> {
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serves_the_oldest_first_while_it_is_young() {
+        let mut lane = Lane::new(10);
+        lane.push_at(0, None);
+        lane.push_at(1, None);
+        assert_eq!(lane.next_at(100), Some(("start", 0)));
+        assert_eq!(lane.next_at(100), Some(("start", 1)));
+        assert_eq!(lane.next_at(100), None);
+    }
+
+    #[test]
+    fn serves_the_newest_first_while_the_oldest_is_too_old() {
+        let mut lane = Lane::new(10);
+        for at in [0, 50, 60] {
+            lane.push_at(at, None);
+        }
+        assert_eq!(lane.next_at(101), Some(("start", 60)));
+        lane.push_at(102, None);
+        assert_eq!(lane.next_at(103), Some(("start", 102)));
+        assert_eq!(lane.next_at(103), Some(("start", 50)));
+        assert_eq!(lane.next_at(103), Some(("start", 0)));
+        lane.push_at(104, None);
+        lane.push_at(105, None);
+        assert_eq!(lane.next_at(110), Some(("start", 104)));
+    }
+
+    #[test]
+    fn refuses_late_jobs_wherever_they_stand() {
+        let mut lane = Lane::new(10);
+        lane.push_at(0, Some(150));
+        lane.push_at(1, None);
+        lane.push_at(2, Some(150));
+        assert_eq!(lane.next_at(150), Some(("refuse", 0)));
+        assert_eq!(lane.next_at(150), Some(("refuse", 2)));
+        assert_eq!(lane.next_at(150), Some(("start", 1)));
+    }
+
+    #[test]
+    fn a_full_queue_makes_room_only_by_a_late_job() {
+        let mut lane = Lane::new(2);
+        assert_eq!(lane.push_at(0, Some(10)), Push::Kept);
+        assert_eq!(lane.push_at(1, None), Push::Kept);
+        assert_eq!(lane.push_at(9, None), Push::Refused);
+        assert_eq!(lane.push_at(10, None), Push::InPlaceOf(0));
+        assert_eq!(lane.push_at(11, None), Push::Refused);
+    }
+
+    #[test]
+    fn a_removed_job_makes_room() {
+        let mut lane = Lane::new(1);
+        assert_eq!(lane.push_at(0, None), Push::Kept);
+        assert!(lane.queue.remove(0).is_some());
+        assert!(lane.queue.remove(0).is_none());
+        assert_eq!(lane.push_at(1, None), Push::Kept);
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Push {
+        Kept,
+        InPlaceOf(u64),
+        Refused,
+    }
+
+    /// A queue whose clock is the test's; jobs are named by their millisecond.
+    struct Lane {
+        queue: Queue<u64>,
+        start: Instant,
+    }
+
+    impl Lane {
+        fn new(limit: usize) -> Lane {
+            Lane { queue: Queue::new(limit, Duration::from_millis(100)), start: Instant::now() }
+        }
+
+        fn push_at(&mut self, at: u64, deadline: Option<u64>) -> Push {
+            let waiting = Waiting {
+                since: self.time(at),
+                deadline: deadline.map(|at| self.time(at)),
+                job: at,
+            };
+            match self.queue.push(at, waiting) {
+                Ok(None) => Push::Kept,
+                Ok(Some(late)) => Push::InPlaceOf(late.job),
+                Err(Full(_)) => Push::Refused,
+            }
+        }
+
+        fn next_at(&mut self, at: u64) -> Option<(&'static str, u64)> {
+            let now = self.time(at);
+            self.queue.next(now).map(|next| match next {
+                Next::Start(waiting) => ("start", waiting.job),
+                Next::Refuse(waiting) => ("refuse", waiting.job),
+            })
+        }
+
+        fn time(&self, at: u64) -> Instant {
+            self.start + Duration::from_millis(at)
+        }
+    }
+}
