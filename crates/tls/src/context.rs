@@ -1,0 +1,250 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::NoServerSessionStorage;
+
+use crate::client_certificates::ClientVerifier;
+use crate::identity::{CheckedIdentity, KeyKind, TheOnlyIdentity};
+use crate::tickets::ContextTickets;
+use crate::{CipherSuite, ContextError, ContextOptions, Group, ProtocolVersion};
+
+/// Everything a server needs to answer a ClientHello. Cheap to clone, shared between threads.
+///
+/// What exists is usable: keys match their certificates, versions and suites fit together.
+#[derive(Clone)]
+pub struct ServerContext(Arc<Inner>);
+
+struct Inner {
+    configs: Vec<IdentityConfig>,
+    provider: Arc<CryptoProvider>,
+    versions: Vec<ProtocolVersion>,
+    honor_cipher_order: bool,
+    client_verifier: Option<Arc<ClientVerifier>>,
+    tickets: Option<Arc<ContextTickets>>,
+}
+
+/// One identity and the two ways to answer with it.
+pub(crate) struct IdentityConfig {
+    pub(crate) identity: CheckedIdentity,
+    /// Takes the client's ticket if it fits.
+    pub(crate) resuming: Arc<ServerConfig>,
+    /// Issues tickets and takes none, so that a full handshake is certain.
+    pub(crate) fresh: Arc<ServerConfig>,
+}
+
+impl ServerContext {
+    /// Checks the options and makes all keys usable.
+    ///
+    /// Costs tens of microseconds for each identity and root: make one context and keep it.
+    ///
+    /// # Errors
+    /// [`ContextError`] names the first option that can't be honoured.
+    pub fn new(options: ContextOptions) -> Result<Self, ContextError> {
+        if options.identities.is_empty() {
+            return Err(ContextError::NoIdentity);
+        }
+        let versions = versions(options.min_version, options.max_version)?;
+        let provider = Arc::new(provider(&options, &versions)?);
+        check_alpn(&options.alpn)?;
+        check_lifetime(options.session_lifetime)?;
+
+        let identities = options
+            .identities
+            .into_iter()
+            .map(|identity| CheckedIdentity::new(identity, &provider))
+            .collect::<Result<Vec<_>, _>>()?;
+        let client_verifier = ClientVerifier::new(options.client_auth, &provider)?.map(Arc::new);
+        let digest = session_digest(&identities, client_verifier.as_deref());
+        let tickets =
+            ContextTickets::new(&options.tickets, options.session_lifetime, digest)?.map(Arc::new);
+
+        let template = ConfigTemplate {
+            provider: &provider,
+            versions: &versions,
+            honor_cipher_order: options.honor_cipher_order,
+            alpn: &options.alpn,
+            client_verifier: client_verifier.as_ref(),
+            tickets: tickets.as_ref(),
+        };
+        let configs = identities
+            .into_iter()
+            .map(|identity| template.identity_config(identity))
+            .collect::<Result<Vec<_>, _>>()?;
+
+        Ok(Self(Arc::new(Inner {
+            configs,
+            provider,
+            versions,
+            honor_cipher_order: options.honor_cipher_order,
+            client_verifier,
+            tickets,
+        })))
+    }
+
+    /// Whether clients are asked for a certificate.
+    pub fn requests_client_certificate(&self) -> bool {
+        self.0.client_verifier.is_some()
+    }
+
+    /// Whether some handshakes need an RSA private key, so that a lane for them makes sense.
+    pub fn has_rsa_key(&self) -> bool {
+        self.0.configs.iter().any(|config| config.identity.kind == KeyKind::Rsa)
+    }
+
+    pub(crate) fn configs(&self) -> &[IdentityConfig] {
+        &self.0.configs
+    }
+
+    pub(crate) fn provider(&self) -> &CryptoProvider {
+        &self.0.provider
+    }
+
+    pub(crate) fn speaks(&self, version: ProtocolVersion) -> bool {
+        self.0.versions.contains(&version)
+    }
+
+    pub(crate) fn honors_cipher_order(&self) -> bool {
+        self.0.honor_cipher_order
+    }
+
+    pub(crate) fn client_verifier(&self) -> Option<&ClientVerifier> {
+        self.0.client_verifier.as_deref()
+    }
+
+    pub(crate) fn tickets(&self) -> Option<&ContextTickets> {
+        self.0.tickets.as_deref()
+    }
+}
+
+impl fmt::Debug for ServerContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerContext")
+            .field("versions", &self.0.versions)
+            .field("identities", &self.0.configs.len())
+            .field("requests_client_certificate", &self.requests_client_certificate())
+            .finish_non_exhaustive()
+    }
+}
+
+fn versions(
+    min: ProtocolVersion,
+    max: ProtocolVersion,
+) -> Result<Vec<ProtocolVersion>, ContextError> {
+    if min > max {
+        return Err(ContextError::VersionRange { min, max });
+    }
+    let both = [ProtocolVersion::Tls12, ProtocolVersion::Tls13];
+    Ok(both.into_iter().filter(|version| (min..=max).contains(version)).collect())
+}
+
+/// aws-lc-rs with the suites and groups of the options, in their order.
+fn provider(
+    options: &ContextOptions,
+    versions: &[ProtocolVersion],
+) -> Result<CryptoProvider, ContextError> {
+    let suites: Vec<_> = options
+        .cipher_suites
+        .as_deref()
+        .unwrap_or(CipherSuite::ALL)
+        .iter()
+        .copied()
+        .filter(|suite| versions.contains(&suite.version()))
+        .collect();
+    let groups = options.groups.as_deref().unwrap_or(Group::ALL);
+    for &version in versions {
+        if !suites.iter().any(|suite| suite.version() == version) {
+            return Err(ContextError::NoCipherSuite { version });
+        }
+        let usable =
+            |group: &Group| version == ProtocolVersion::Tls13 || *group != Group::X25519MlKem768;
+        if !groups.iter().any(usable) {
+            return Err(ContextError::NoGroup { version });
+        }
+    }
+    Ok(CryptoProvider {
+        cipher_suites: suites.into_iter().map(CipherSuite::to_rustls).collect(),
+        kx_groups: groups.iter().map(|group| group.to_rustls()).collect(),
+        ..aws_lc_rs::default_provider()
+    })
+}
+
+fn check_alpn(protocols: &[Vec<u8>]) -> Result<(), ContextError> {
+    match protocols.iter().map(Vec::len).find(|length| !(1..=255).contains(length)) {
+        Some(length) => Err(ContextError::BadAlpn { length }),
+        None => Ok(()),
+    }
+}
+
+fn check_lifetime(value: Duration) -> Result<(), ContextError> {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    if (Duration::from_secs(1)..=WEEK).contains(&value) {
+        Ok(())
+    } else {
+        Err(ContextError::BadLifetime { option: "session_lifetime", value })
+    }
+}
+
+/// What a session is bound to: a ticket of one context must not skip the checks of another
+/// (CVE-2025-23419).
+fn session_digest(
+    identities: &[CheckedIdentity],
+    client_verifier: Option<&ClientVerifier>,
+) -> [u8; 32] {
+    let mut digest = ::aws_lc_rs::digest::Context::new(&::aws_lc_rs::digest::SHA256);
+    for identity in identities {
+        digest.update(identity.digest.as_ref());
+    }
+    match client_verifier {
+        Some(verifier) => digest.update(verifier.digest().as_ref()),
+        None => digest.update(b"no client certificates"),
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.finish().as_ref());
+    bytes
+}
+
+struct ConfigTemplate<'a> {
+    provider: &'a Arc<CryptoProvider>,
+    versions: &'a [ProtocolVersion],
+    honor_cipher_order: bool,
+    alpn: &'a [Vec<u8>],
+    client_verifier: Option<&'a Arc<ClientVerifier>>,
+    tickets: Option<&'a Arc<ContextTickets>>,
+}
+
+impl ConfigTemplate<'_> {
+    fn identity_config(&self, identity: CheckedIdentity) -> Result<IdentityConfig, ContextError> {
+        let versions: Vec<_> = self
+            .versions
+            .iter()
+            .map(|version| match version {
+                ProtocolVersion::Tls12 => &rustls::version::TLS12,
+                ProtocolVersion::Tls13 => &rustls::version::TLS13,
+            })
+            .collect();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(self.provider))
+            .with_protocol_versions(&versions)
+            .map_err(|error| ContextError::Internal(error.to_string()))?;
+        let builder = match self.client_verifier {
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier) as _),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config =
+            builder.with_cert_resolver(Arc::new(TheOnlyIdentity(Arc::clone(&identity.key))));
+        config.alpn_protocols = self.alpn.to_vec();
+        config.ignore_client_order = self.honor_cipher_order;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Two, as OpenSSL: a client may use each only once.
+        config.send_tls13_tickets = if self.tickets.is_some() { 2 } else { 0 };
+
+        let mut fresh = config.clone();
+        if let Some(tickets) = self.tickets {
+            config.ticketer = Arc::clone(tickets) as _;
+            fresh.ticketer = Arc::new(tickets.issue_only());
+        }
+        Ok(IdentityConfig { identity, resuming: Arc::new(config), fresh: Arc::new(fresh) })
+    }
+}

@@ -1,0 +1,212 @@
+use std::fmt;
+
+use rustls::server::AcceptedAlert;
+use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+
+use crate::{Alert, Code};
+
+/// Why a handshake or a connection ended.
+///
+/// Its `Display` is the message of the JavaScript error, without the code.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    code: Code,
+    alert: Option<Alert>,
+    detail: String,
+    bytes: Vec<u8>,
+}
+
+impl Failure {
+    /// What users match in `error.code`.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The alert that tells the peer, or `None`: for a peer that speaks no TLS, that sent an
+    /// alert itself, or to whom none can be sent any more.
+    pub fn alert(&self) -> Option<Alert> {
+        self.alert
+    }
+
+    /// What happened, in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Bytes still to be sent before the connection is closed: the alert, and what was queued
+    /// before it. Empty for failures of [`Records`](crate::Records), which send their own.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn new(code: Code, alert: Option<Alert>, detail: impl Into<String>) -> Self {
+        Self { code, alert, detail: detail.into(), bytes: Vec::new() }
+    }
+
+    /// A failure before anything was encrypted, so that the alert is a plaintext record.
+    pub(crate) fn in_the_clear(code: Code, alert: Alert, detail: impl Into<String>) -> Self {
+        Self { bytes: alert.plaintext_record(), ..Self::new(code, Some(alert), detail) }
+    }
+
+    /// A failure of the first answer. Where rustls queued no alert, nothing is encrypted yet.
+    pub(crate) fn of_hello(error: &Error, mut queued: AcceptedAlert) -> Self {
+        let failure = Self::from(error);
+        let mut bytes = Vec::new();
+        // Writing to memory doesn't fail.
+        let _ = queued.write_all(&mut bytes);
+        match failure.alert {
+            Some(alert) if bytes.is_empty() => failure.with_bytes(alert.plaintext_record()),
+            _ => failure.with_bytes(bytes),
+        }
+    }
+
+    /// The failure with what is to be sent. An alert that can be read there is the one that the
+    /// client gets, whatever the table says.
+    pub(crate) fn with_bytes(self, bytes: Vec<u8>) -> Self {
+        let alert = Alert::in_plaintext_record(&bytes).or(self.alert);
+        Self { bytes, alert, ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The one table from rustls' errors to codes and alerts.
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let (code, alert) = match error {
+            Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+                (Code::UnexpectedMessage, Some(Alert::UnexpectedMessage))
+            }
+            Error::InvalidMessage(invalid) => of_invalid_message(*invalid),
+            Error::NoCertificatesPresented => {
+                (Code::PeerDidNotReturnACertificate, Some(Alert::CertificateRequired))
+            }
+            Error::DecryptError => (Code::DecryptionFailed, Some(Alert::BadRecordMac)),
+            Error::PeerIncompatible(incompatible) => of_incompatible(incompatible),
+            Error::PeerMisbehaved(misbehaved) => of_misbehaved(misbehaved),
+            Error::AlertReceived(alert) => {
+                (Code::AlertReceived(Alert::from(u8::from(*alert))), None)
+            }
+            Error::InvalidCertificate(invalid) => of_certificate(invalid),
+            Error::PeerSentOversizedRecord => {
+                (Code::PacketLengthTooLong, Some(Alert::RecordOverflow))
+            }
+            Error::NoApplicationProtocol => {
+                (Code::NoApplicationProtocol, Some(Alert::NoApplicationProtocol))
+            }
+            Error::EncryptError => (Code::ProtocolIsShutdown, None),
+            _ => (Code::Internal, Some(Alert::InternalError)),
+        };
+        Self::new(code, alert, error.to_string())
+    }
+}
+
+fn of_invalid_message(invalid: InvalidMessage) -> (Code, Option<Alert>) {
+    use InvalidMessage as I;
+    match invalid {
+        I::HandshakePayloadTooLarge | I::CertificatePayloadTooLarge => {
+            (Code::ExcessiveMessageSize, Some(Alert::DecodeError))
+        }
+        I::MessageTooLarge => (Code::PacketLengthTooLong, Some(Alert::DecodeError)),
+        I::InvalidContentType => (Code::BadRecordType, Some(Alert::DecodeError)),
+        I::UnknownProtocolVersion => (Code::WrongVersionNumber, Some(Alert::DecodeError)),
+        I::UnexpectedMessage(_) | I::InvalidCcs => {
+            (Code::UnexpectedMessage, Some(Alert::DecodeError))
+        }
+        I::DuplicateExtension(_) | I::PreSharedKeyIsNotFinalExtension => {
+            (Code::BadExtension, Some(Alert::IllegalParameter))
+        }
+        I::InvalidServerName
+        | I::IllegalEmptyList(_)
+        | I::NoSignatureSchemes
+        | I::UnknownCertificateExtension => (Code::BadExtension, Some(Alert::DecodeError)),
+        _ => (Code::LengthMismatch, Some(Alert::DecodeError)),
+    }
+}
+
+fn of_incompatible(incompatible: &PeerIncompatible) -> (Code, Option<Alert>) {
+    use PeerIncompatible as P;
+    match incompatible {
+        P::NoCipherSuitesInCommon => (Code::NoSharedCipher, Some(Alert::HandshakeFailure)),
+        P::NoKxGroupsInCommon | P::KeyShareExtensionRequired | P::NamedGroupsExtensionRequired => {
+            (Code::NoSuitableKeyShare, Some(Alert::HandshakeFailure))
+        }
+        P::NoSignatureSchemesInCommon
+        | P::SignatureAlgorithmsExtensionRequired
+        | P::NoCertificateRequestSignatureSchemesInCommon => {
+            (Code::NoSuitableSignatureAlgorithm, Some(Alert::HandshakeFailure))
+        }
+        P::Tls12NotOffered
+        | P::Tls12NotOfferedOrEnabled
+        | P::SupportedVersionsExtensionRequired
+        | P::ServerTlsVersionIsDisabledByOurConfig => {
+            (Code::UnsupportedProtocol, Some(Alert::ProtocolVersion))
+        }
+        P::NullCompressionRequired => (Code::NoCompressionSpecified, Some(Alert::IllegalParameter)),
+        P::UncompressedEcPointsRequired
+        | P::EcPointsExtensionRequired
+        | P::NoEcPointFormatsInCommon => (Code::BadExtension, Some(Alert::IllegalParameter)),
+        _ => (Code::BadExtension, Some(Alert::HandshakeFailure)),
+    }
+}
+
+fn of_misbehaved(misbehaved: &PeerMisbehaved) -> (Code, Option<Alert>) {
+    use PeerMisbehaved as P;
+    match misbehaved {
+        P::InvalidKeyShare | P::OfferedDuplicateKeyShares | P::WrongGroupForKeyShare => {
+            (Code::BadKeyShare, Some(Alert::IllegalParameter))
+        }
+        P::IncorrectBinder => (Code::BinderDoesNotVerify, Some(Alert::DecryptError)),
+        P::MissingBinderInPskExtension => (Code::BadPsk, Some(Alert::DecodeError)),
+        P::PskExtensionWithMismatchedIdsAndBinders | P::PskExtensionMustBeLast => {
+            (Code::BadPsk, Some(Alert::IllegalParameter))
+        }
+        P::MissingPskModesExtension | P::MissingPskExtensionInSecondClientHello => {
+            (Code::BadPsk, Some(Alert::MissingExtension))
+        }
+        P::TooManyKeyUpdateRequests => (Code::TooManyKeyUpdates, Some(Alert::UnexpectedMessage)),
+        P::TooManyWarningAlertsReceived => {
+            (Code::TooManyWarnAlerts, Some(Alert::UnexpectedMessage))
+        }
+        P::TooManyEmptyFragments => (Code::RecordTooSmall, Some(Alert::UnexpectedMessage)),
+        P::TooManyRenegotiationRequests => (Code::NoRenegotiation, Some(Alert::UnexpectedMessage)),
+        P::IllegalMiddleboxChangeCipherSpec
+        | P::MessageInterleavedWithHandshakeMessage
+        | P::RejectedEarlyDataInterleavedWithHandshakeMessage
+        | P::KeyEpochWithPendingFragment
+        | P::IllegalTlsInnerPlaintext => (Code::UnexpectedMessage, Some(Alert::UnexpectedMessage)),
+        P::SignedKxWithWrongAlgorithm | P::SignedHandshakeWithUnadvertisedSigScheme => {
+            (Code::BadSignature, Some(Alert::IllegalParameter))
+        }
+        _ => (Code::BadExtension, Some(Alert::IllegalParameter)),
+    }
+}
+
+fn of_certificate(invalid: &CertificateError) -> (Code, Option<Alert>) {
+    use CertificateError as C;
+    match invalid {
+        C::Expired | C::ExpiredContext { .. } => {
+            (Code::CertHasExpired, Some(Alert::CertificateExpired))
+        }
+        C::NotValidYet | C::NotValidYetContext { .. } => {
+            (Code::CertNotYetValid, Some(Alert::CertificateExpired))
+        }
+        C::Revoked => (Code::CertRevoked, Some(Alert::CertificateRevoked)),
+        C::UnknownIssuer => (Code::UnableToGetIssuerCertLocally, Some(Alert::UnknownCa)),
+        C::BadSignature => (Code::CertSignatureFailure, Some(Alert::DecryptError)),
+        C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
+            (Code::InvalidPurpose, Some(Alert::UnsupportedCertificate))
+        }
+        C::BadEncoding | C::UnhandledCriticalExtension => {
+            (Code::CertificateVerifyFailed, Some(Alert::BadCertificate))
+        }
+        C::Other(_) => (Code::CertificateVerifyFailed, Some(Alert::CertificateUnknown)),
+        _ => (Code::CertificateVerifyFailed, Some(Alert::BadCertificate)),
+    }
+}

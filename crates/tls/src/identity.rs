@@ -1,0 +1,161 @@
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::RsaKeyPair;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, SignatureAlgorithm, SignatureScheme};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::ContextError;
+
+/// A certificate chain and the private key of its first certificate.
+pub struct Identity {
+    /// The chain: the server's own certificate first, then each one's issuer. The root may be
+    /// left out.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key: PKCS#8, PKCS#1 or SEC1. Wiped from memory when it is dropped.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads the PEM texts of a chain and of an unencrypted key.
+    ///
+    /// # Errors
+    /// [`ContextError`] with the codes of `tls.createSecureContext`. Whether the key fits the
+    /// certificate is checked by [`ServerContext::new`](crate::ServerContext::new).
+    pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, ContextError> {
+        Ok(Self { chain: certificates_from_pem(cert)?, key: key_from_pem(key)? })
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// Which algorithm a key signs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Rsa,
+    Other,
+}
+
+/// An identity whose key can sign and belongs to its certificate.
+pub(crate) struct CheckedIdentity {
+    pub(crate) key: Arc<CertifiedKey>,
+    pub(crate) kind: KeyKind,
+    /// SHA-256 of the server's certificate.
+    pub(crate) digest: aws_lc_rs::digest::Digest,
+}
+
+impl CheckedIdentity {
+    pub(crate) fn new(identity: Identity, provider: &CryptoProvider) -> Result<Self, ContextError> {
+        let Identity { chain, key } = identity;
+        check_chain(&chain)?;
+        check_key_size(&key)?;
+        let certified = CertifiedKey::from_der(chain, key, provider).map_err(key_error)?;
+        let kind = match certified.key.algorithm() {
+            SignatureAlgorithm::RSA => KeyKind::Rsa,
+            _ => KeyKind::Other,
+        };
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certified.cert[0]);
+        Ok(Self { key: Arc::new(certified), kind, digest })
+    }
+
+    pub(crate) fn signs_one_of(&self, schemes: &[SignatureScheme]) -> bool {
+        self.key.key.choose_scheme(schemes).is_some()
+    }
+
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.key.algorithm()
+    }
+}
+
+/// Answers with one identity: the choice was made before rustls asks.
+#[derive(Debug)]
+pub(crate) struct TheOnlyIdentity(pub(crate) Arc<CertifiedKey>);
+
+impl ResolvesServerCert for TheOnlyIdentity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// Every certificate of a PEM text.
+///
+/// # Errors
+/// [`ContextError`] with the codes of `tls.createSecureContext`, also when there is none.
+fn certificates_from_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, ContextError> {
+    const EXPECTED: &str = "a certificate";
+    let certificates = CertificateDer::pem_slice_iter(text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| pem_error(&error, EXPECTED))?;
+    if certificates.is_empty() {
+        return Err(ContextError::PemNoStartLine { expected: EXPECTED });
+    }
+    Ok(certificates)
+}
+
+fn key_from_pem(text: &[u8]) -> Result<PrivateKeyDer<'static>, ContextError> {
+    match PrivateKeyDer::from_pem_slice(text) {
+        Ok(key) => Ok(key),
+        // OpenSSL doesn't tell a missing key from one it can't read.
+        Err(pem::Error::NoItemsFound) => Err(ContextError::UnsupportedKey),
+        Err(error) => Err(pem_error(&error, "a private key")),
+    }
+}
+
+fn pem_error(error: &pem::Error, expected: &'static str) -> ContextError {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => ContextError::PemBadEndLine { expected },
+        pem::Error::Base64Decode(_) => ContextError::PemBadBase64 { expected },
+        _ => ContextError::PemNoStartLine { expected },
+    }
+}
+
+fn check_chain(chain: &[CertificateDer<'static>]) -> Result<(), ContextError> {
+    if chain.is_empty() {
+        return Err(ContextError::NoIdentity);
+    }
+    for (index, certificate) in chain.iter().enumerate() {
+        // webpki reads version 3 only; self-signed certificates of version 1 still exist.
+        match webpki::EndEntityCert::try_from(certificate) {
+            Ok(_) | Err(webpki::Error::UnsupportedCertVersion) => {}
+            Err(error) => {
+                return Err(ContextError::BadCertificate {
+                    place: format!("certificate {} of the chain", index + 1),
+                    reason: error.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// rustls tries one algorithm after the other, and its last error says nothing of the first.
+fn check_key_size(key: &PrivateKeyDer<'_>) -> Result<(), ContextError> {
+    let rsa = match key {
+        PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
+        PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
+        _ => return Ok(()),
+    };
+    match rsa {
+        Err(rejected) if rejected.to_string() == "TooSmall" => Err(ContextError::KeyTooSmall),
+        _ => Ok(()),
+    }
+}
+
+fn key_error(error: Error) -> ContextError {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => ContextError::KeyMismatch,
+        Error::InvalidCertificate(reason) => ContextError::BadCertificate {
+            place: "certificate 1 of the chain".into(),
+            reason: reason.to_string(),
+        },
+        _ => ContextError::UnsupportedKey,
+    }
+}

@@ -1,0 +1,69 @@
+use rustls::{HandshakeKind, ServerConnection};
+use rustls_pki_types::CertificateDer;
+
+use crate::{CipherInfo, CipherSuite, Code, Failure, Group, ProtocolVersion, ServerContext};
+
+/// What was agreed in a handshake.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Session {
+    /// The protocol version.
+    pub protocol: ProtocolVersion,
+    /// The cipher suite, as `getCipher()` returns it.
+    pub cipher: &'static CipherInfo,
+    /// The protocol chosen with ALPN, or `None` if the client offered none.
+    pub alpn: Option<Box<[u8]>>,
+    /// The server name as the client wrote it.
+    pub server_name: Option<Box<str>>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+    /// OpenSSL's name of the key exchange group; `None` in a resumed TLS 1.2 session.
+    pub group: Option<&'static str>,
+    /// The client's chain, its own certificate first; empty (and without memory) if it sent none.
+    pub peer_certificates: Box<[CertificateDer<'static>]>,
+    /// Whether the client's certificate was asked for, came and verified.
+    pub authorized: bool,
+    /// Why it is not authorized: [`Code::as_str`] gives `socket.authorizationError`. `None` if it
+    /// is, or if no certificate was asked for.
+    pub authorization_error: Option<Code>,
+}
+
+impl Session {
+    /// The facts of a finished handshake. Verifies the client's chain where the handshake didn't.
+    pub(crate) fn new(
+        connection: &ServerConnection,
+        context: &ServerContext,
+        server_name: Option<Box<str>>,
+    ) -> Result<Self, Failure> {
+        let unfinished = || Failure::from(&rustls::Error::HandshakeNotComplete);
+        let suite = connection
+            .negotiated_cipher_suite()
+            .and_then(CipherSuite::from_rustls)
+            .ok_or_else(unfinished)?;
+        let peer_certificates: Box<[_]> = connection.peer_certificates().unwrap_or(&[]).into();
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let verifier = context.client_verifier();
+        let authorization = verifier.map(|verifier| verifier.outcome(&peer_certificates, resumed));
+        if let (Some(verifier), Some(Err(code))) = (verifier, authorization)
+            && verifier.rejects_unauthorized()
+        {
+            // Only after a HelloRetryRequest: the second hello brought another ticket than the
+            // first, whose certificate was checked.
+            return Err(Failure::new(code, None, "the client certificate is no longer good"));
+        }
+        Ok(Self {
+            protocol: suite.version(),
+            cipher: suite.info(),
+            alpn: connection.alpn_protocol().map(Box::from),
+            server_name,
+            resumed,
+            group: connection
+                .negotiated_key_exchange_group()
+                .and_then(|group| Group::from_rustls(group.name()))
+                .map(Group::name),
+            peer_certificates,
+            authorized: authorization == Some(Ok(())),
+            authorization_error: authorization.and_then(Result::err),
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! requestCert, rejectUnauthorized and ca.
+
+use offloop_tls::{ClientAuth, Cost, Identity, ServerContext};
+use rcgen::{BasicConstraints, IsCa};
+
+use crate::certificates::{
+    Algorithm, authority, client, client_with_server_purpose, expired_client, future_client,
+    self_signed_client, stranger, stranger_with_root,
+};
+use crate::pair::{
+    Cut, Pair, TLS12, TLS13, client as client_without, client_with_certificate, context_with,
+};
+
+fn asking(reject_unauthorized: bool) -> ServerContext {
+    trusting(vec![authority().der().clone()], reject_unauthorized)
+}
+
+fn trusting(
+    roots: Vec<offloop_tls::CertificateDer<'static>>,
+    reject_unauthorized: bool,
+) -> ServerContext {
+    context_with(Algorithm::P256, |options| {
+        options.client_auth = ClientAuth::Request { roots, reject_unauthorized };
+    })
+}
+
+/// Every client certificate that is not good: its name, OpenSSL's reason, the code and the alert
+/// when it is refused.
+fn bad_clients() -> Vec<(&'static str, Identity, &'static str, &'static str, u8)> {
+    let self_signed = || self_signed_client(IsCa::ExplicitNoCa);
+    let self_signed_ca = || self_signed_client(IsCa::Ca(BasicConstraints::Unconstrained));
+    let locally = "UNABLE_TO_GET_ISSUER_CERT_LOCALLY";
+    let own_root = "SELF_SIGNED_CERT_IN_CHAIN";
+    let self_signed_name = "DEPTH_ZERO_SELF_SIGNED_CERT";
+    vec![
+        ("expired", expired_client(), "CERT_HAS_EXPIRED", "CERT_HAS_EXPIRED", 45),
+        ("future", future_client(), "CERT_NOT_YET_VALID", "CERT_NOT_YET_VALID", 45),
+        ("purpose", client_with_server_purpose(), "INVALID_PURPOSE", "INVALID_PURPOSE", 43),
+        ("stranger", stranger(), "UNABLE_TO_VERIFY_LEAF_SIGNATURE", locally, 48),
+        ("its root", stranger_with_root(), own_root, locally, 48),
+        ("self-signed", self_signed(), self_signed_name, locally, 48),
+        ("self-signed CA", self_signed_ca(), self_signed_name, locally, 48),
+    ]
+}
+
+#[test]
+fn a_good_certificate_is_authorized_in_a_light_job() {
+    for versions in [TLS12, TLS13] {
+        for reject in [true, false] {
+            let config = client_with_certificate(versions, client());
+            let mut pair = Pair::new(config, asking(reject)).run();
+            let session = pair.session();
+            assert!(session.authorized);
+            assert_eq!(session.authorization_error, None);
+            assert_eq!(*session.peer_certificates, client().chain);
+            assert_eq!(pair.costs, [Cost::Light, Cost::Light]);
+            pair.assert_echo();
+        }
+    }
+}
+
+#[test]
+fn the_clients_flight_may_be_cut_anywhere() {
+    let run = |cut| {
+        let config = client_with_certificate(TLS13, client());
+        let mut pair = Pair::new(config, asking(true)).cut(cut).run();
+        assert!(pair.session().authorized);
+        pair.assert_echo();
+        pair.from_client.len()
+    };
+    let length = run(Cut::Bytes);
+    for position in (0..length).step_by(7) {
+        run(Cut::At(position));
+    }
+}
+
+#[test]
+fn a_bad_certificate_is_refused_with_its_alert() {
+    for versions in [TLS12, TLS13] {
+        for (name, identity, _, code, alert) in bad_clients() {
+            let pair = Pair::new(client_with_certificate(versions, identity), asking(true)).run();
+            assert_eq!(pair.failure().code().as_str(), code, "{name} {versions:?}");
+            assert_eq!(pair.failure().alert().unwrap().number(), alert, "{name} {versions:?}");
+            assert_eq!(pair.alert_at_client(), Some(alert), "{name} {versions:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_certificate_is_served_and_told_when_it_is_not_refused() {
+    for versions in [TLS12, TLS13] {
+        for (name, identity, reason, _, _) in bad_clients() {
+            let chain = identity.chain.clone();
+            let config = client_with_certificate(versions, identity);
+            let mut pair = Pair::new(config, asking(false)).run();
+            pair.assert_echo();
+            let session = pair.session();
+            assert!(!session.authorized, "{name}");
+            let told = session.authorization_error.map(offloop_tls::Code::as_str);
+            assert_eq!(told, Some(reason), "{name}");
+            assert_eq!(*session.peer_certificates, chain);
+        }
+    }
+}
+
+#[test]
+fn a_missing_certificate_is_refused_with_its_alert() {
+    for (versions, alert) in [(TLS12, 40), (TLS13, 116)] {
+        let pair = Pair::new(client_without(versions), asking(true)).run();
+        assert_eq!(pair.failure().code().as_str(), "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
+        assert_eq!(pair.alert_at_client(), Some(alert));
+    }
+}
+
+#[test]
+fn a_missing_certificate_is_told_as_node_does() {
+    for versions in [TLS12, TLS13] {
+        let mut pair = Pair::new(client_without(versions), asking(false)).run();
+        pair.assert_echo();
+        let session = pair.session();
+        assert!(!session.authorized);
+        let told = session.authorization_error.map(offloop_tls::Code::as_str);
+        assert_eq!(told, Some("UNABLE_TO_GET_ISSUER_CERT"));
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_among_the_roots_is_trusted() {
+    for is_ca in [IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        let identity = self_signed_client(is_ca);
+        let context = trusting(identity.chain.clone(), true);
+        let pair = Pair::new(client_with_certificate(TLS13, identity), context).run();
+        assert!(pair.session().authorized);
+    }
+}
+
+#[test]
+fn without_roots_nobody_is_trusted() {
+    let config = client_with_certificate(TLS13, client());
+    let pair = Pair::new(config, trusting(Vec::new(), false)).run();
+    assert!(!pair.session().authorized);
+    let config = client_with_certificate(TLS13, client());
+    let pair = Pair::new(config, trusting(Vec::new(), true)).run();
+    assert_eq!(pair.alert_at_client(), Some(48));
+}

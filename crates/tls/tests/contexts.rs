@@ -1,0 +1,152 @@
+//! Contexts: what is refused, and with which code; and the table of names.
+
+use std::time::Duration;
+
+use offloop_tls::{
+    CipherSuite, ClientAuth, ContextError, ContextOptions, ContextTable, Group, Identity,
+    ProtocolVersion, ServerContext, Tickets,
+};
+
+use crate::certificates::{Algorithm, server};
+use crate::pair::context_with;
+
+fn refused(change: impl FnOnce(&mut ContextOptions)) -> ContextError {
+    let mut options = ContextOptions::default();
+    options.identities = vec![server(Algorithm::P256)];
+    change(&mut options);
+    ServerContext::new(options).unwrap_err()
+}
+
+#[test]
+fn an_option_that_cannot_be_honoured_is_refused_with_nodes_code() {
+    let mismatch = refused(|options| {
+        options.identities[0].key = server(Algorithm::Rsa2048).key;
+    });
+    assert_eq!(mismatch.code().as_str(), "ERR_OSSL_X509_KEY_VALUES_MISMATCH");
+
+    let unsupported = refused(|options| {
+        options.identities[0].key = offloop_tls::PrivateKeyDer::Pkcs8(vec![1, 2, 3].into());
+    });
+    assert_eq!(unsupported.code().as_str(), "ERR_OSSL_UNSUPPORTED");
+    assert!(!unsupported.to_string().contains("[1, 2, 3]"));
+
+    let bad = refused(|options| options.identities[0].chain[0] = vec![0x30, 3].into());
+    assert_eq!(bad.code().as_str(), "ERR_OSSL_ASN1_NOT_ENOUGH_DATA");
+
+    let bad = refused(|options| {
+        let roots = vec![vec![0x30].into()];
+        options.client_auth = ClientAuth::Request { roots, reject_unauthorized: true };
+    });
+    assert!(matches!(&bad, ContextError::BadCertificate { place, .. } if place == "root 1"));
+
+    assert_eq!(refused(|options| options.identities.clear()), ContextError::NoIdentity);
+    assert_eq!(refused(|options| options.identities[0].chain.clear()), ContextError::NoIdentity);
+    assert_eq!(
+        refused(|options| options.alpn = vec![vec![0; 256]]),
+        ContextError::BadAlpn { length: 256 }
+    );
+    assert_eq!(
+        refused(|options| options.alpn = vec![Vec::new()]),
+        ContextError::BadAlpn { length: 0 }
+    );
+    let range = refused(|options| {
+        options.min_version = ProtocolVersion::Tls13;
+        options.max_version = ProtocolVersion::Tls12;
+    });
+    assert_eq!(range.code().as_str(), "ERR_TLS_INVALID_PROTOCOL_VERSION");
+    assert_eq!(
+        refused(|options| options.cipher_suites = Some(vec![CipherSuite::Aes256GcmSha384])),
+        ContextError::NoCipherSuite { version: ProtocolVersion::Tls12 }
+    );
+    assert_eq!(
+        refused(|options| options.groups = Some(vec![Group::X25519MlKem768])),
+        ContextError::NoGroup { version: ProtocolVersion::Tls12 }
+    );
+    for lifetime in [Duration::ZERO, Duration::from_secs(8 * 86_400)] {
+        assert!(matches!(
+            refused(|options| options.session_lifetime = lifetime),
+            ContextError::BadLifetime { option: "session_lifetime", .. }
+        ));
+        assert!(matches!(
+            refused(|options| options.tickets = Tickets::Rotating { lifetime }),
+            ContextError::BadLifetime { option: "tickets.lifetime", .. }
+        ));
+    }
+}
+
+#[test]
+fn a_pem_text_is_refused_with_nodes_code() {
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
+    let code = |cert: &str, key: &str| {
+        Identity::from_pem(cert.as_bytes(), key.as_bytes()).unwrap_err().code().as_str()
+    };
+    let block =
+        |body: &str| format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    assert_eq!(code("x", KEY), "ERR_OSSL_PEM_NO_START_LINE");
+    assert_eq!(code("", KEY), "ERR_OSSL_PEM_NO_START_LINE");
+    assert_eq!(code(&block("!!!!"), KEY), "ERR_OSSL_PEM_BAD_BASE64_DECODE");
+    assert_eq!(code("-----BEGIN CERTIFICATE-----\nMIIB\n", KEY), "ERR_OSSL_PEM_BAD_END_LINE");
+    assert_eq!(code(&block("MIIB"), "x"), "ERR_OSSL_UNSUPPORTED");
+}
+
+#[test]
+fn a_pem_text_with_a_chain_is_read_in_order() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, crate::certificates::authority())
+        .unwrap();
+    let chain = format!("some words\n{}\n{}", leaf.pem(), crate::certificates::authority().pem());
+    let identity = Identity::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    assert_eq!(identity.chain.len(), 2);
+    assert_eq!(&identity.chain[0], leaf.der());
+}
+
+#[test]
+fn no_key_is_in_debug_output() {
+    let identity = server(Algorithm::P256);
+    assert_eq!(format!("{identity:?}"), "Identity { chain: 1, .. }");
+}
+
+#[test]
+fn names_resolve_as_addcontext_does() {
+    // Contexts are told apart by whether they ask for certificates and have an RSA key.
+    let plain = context_with(Algorithm::P256, |_| {});
+    let asking = context_with(Algorithm::P256, |options| {
+        options.client_auth = ClientAuth::Request { roots: Vec::new(), reject_unauthorized: false };
+    });
+    let rsa = context_with(Algorithm::Rsa2048, |_| {});
+    let kind = |table: &ContextTable, name: Option<&str>| {
+        let context = table.resolve(name);
+        match (context.requests_client_certificate(), context.has_rsa_key()) {
+            (true, _) => "asking",
+            (_, true) => "rsa",
+            _ => "plain",
+        }
+    };
+    let table = ContextTable::new(plain)
+        .with("*.Example.org", asking.clone())
+        .with("www.example.org", rsa.clone());
+    for (name, expected) in [
+        (None, "plain"),
+        (Some(""), "plain"),
+        (Some("example.org"), "plain"),
+        (Some(".example.org"), "plain"),
+        (Some("a.b.example.org"), "plain"),
+        (Some("A.example.ORG"), "asking"),
+        (Some("a.example.org."), "asking"),
+        (Some("www.example.org"), "rsa"),
+        (Some("WWW.Example.Org"), "rsa"),
+        (Some("*.example.org"), "asking"),
+    ] {
+        assert_eq!(kind(&table, name), expected, "{name:?}");
+    }
+    // The last one added wins, exact or not, also over its own earlier self.
+    let table = table.with("*.example.org", asking.clone());
+    assert_eq!(kind(&table, Some("www.example.org")), "asking");
+    let table = table.with("www.example.org", rsa.clone()).with("www.example.org", asking);
+    assert_eq!(kind(&table, Some("www.example.org")), "asking");
+    let mut table = table;
+    table.set_default(rsa);
+    assert_eq!(kind(&table, None), "rsa");
+}

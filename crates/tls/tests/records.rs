@@ -1,0 +1,153 @@
+//! The record layer.
+
+use std::io::{Read, Write};
+
+use crate::certificates::Algorithm;
+use crate::pair::{Pair, TLS12, TLS13, client, context};
+
+fn open(versions: &[&'static rustls::SupportedProtocolVersion]) -> Pair {
+    Pair::new(client(versions), context(Algorithm::P256)).run()
+}
+
+/// What the client would send for `data`.
+fn ciphertext(pair: &mut Pair, data: &[u8]) -> Vec<u8> {
+    pair.client.set_buffer_limit(None);
+    pair.client.writer().write_all(data).unwrap();
+    let mut bytes = Vec::new();
+    while pair.client.wants_write() {
+        pair.client.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn data_of_every_size_goes_both_ways() {
+    for versions in [TLS12, TLS13] {
+        let mut pair = open(versions);
+        pair.client.set_buffer_limit(None);
+        for size in [1, 16, 1_000, 16_383, 16_384, 16_385, 100_000, 1_000_000] {
+            let data: Vec<u8> = (0..size).map(|number: u32| number.to_le_bytes()[1]).collect();
+            let bytes = ciphertext(&mut pair, &data);
+            let mut plaintext = Vec::new();
+            pair.records().receive(&bytes, &mut plaintext).unwrap();
+            assert!(plaintext == data, "up {size}");
+
+            pair.records().seal(&data);
+            let mut bytes = Vec::new();
+            while pair.records().wants_write() {
+                pair.records().write_to(&mut bytes).unwrap();
+            }
+            let mut back = Vec::new();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                pair.client.read_tls(&mut rest).unwrap();
+                pair.client.process_new_packets().unwrap();
+                let _ = pair.client.reader().read_to_end(&mut back);
+            }
+            assert!(back == data, "down {size}");
+        }
+    }
+}
+
+#[test]
+fn ciphertext_may_be_cut_anywhere() {
+    let mut pair = open(TLS13);
+    let bytes = ciphertext(&mut pair, b"some words in one record");
+    for (index, byte) in bytes.iter().enumerate() {
+        let mut plaintext = Vec::new();
+        pair.records().receive(std::slice::from_ref(byte), &mut plaintext).unwrap();
+        assert_eq!(plaintext.is_empty(), index + 1 < bytes.len());
+    }
+}
+
+#[test]
+fn a_bad_record_ends_the_connection_but_not_the_data_before_it() {
+    for versions in [TLS12, TLS13] {
+        let mut pair = open(versions);
+        let mut bytes = ciphertext(&mut pair, b"good");
+        let mut bad = ciphertext(&mut pair, b"bad");
+        *bad.last_mut().unwrap() ^= 1;
+        bytes.extend(bad);
+        pair.deliver(&bytes);
+        assert_eq!(pair.received, b"good");
+        assert_eq!(pair.failure().code().as_str(), "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC");
+        assert_eq!(pair.alert_at_client(), Some(20));
+    }
+}
+
+#[test]
+fn a_failure_stays_the_same() {
+    let mut pair = open(TLS13);
+    let mut plaintext = Vec::new();
+    let code = pair.records().receive(&[0; 5], &mut plaintext).unwrap_err().code();
+    assert_eq!(pair.records().receive(&[1; 5], &mut plaintext).unwrap_err().code(), code);
+    pair.records().seal(b"nobody reads this");
+    assert!(plaintext.is_empty());
+}
+
+#[test]
+fn close_notify_ends_the_data_and_what_follows_is_ignored() {
+    for versions in [TLS12, TLS13] {
+        let mut pair = open(versions);
+        let mut bytes = ciphertext(&mut pair, b"last words");
+        pair.client.send_close_notify();
+        bytes.extend(ciphertext(&mut pair, b""));
+        bytes.extend_from_slice(b"junk");
+        let mut plaintext = Vec::new();
+        let received = pair.records().receive(&bytes, &mut plaintext).unwrap();
+        assert!(received.close_notify);
+        assert_eq!(plaintext, b"last words");
+        // The other direction stays open.
+        pair.records().seal(b"answer");
+        pair.records().close_notify();
+        pair.flush();
+        let mut answer = Vec::new();
+        pair.client.reader().read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"answer");
+    }
+}
+
+#[test]
+fn close_notify_goes_out_once() {
+    let mut pair = open(TLS13);
+    pair.records().close_notify();
+    let mut bytes = Vec::new();
+    pair.records().write_to(&mut bytes).unwrap();
+    pair.records().close_notify();
+    assert!(!pair.records().wants_write());
+}
+
+#[test]
+fn a_key_update_is_answered() {
+    let mut pair = open(TLS13);
+    pair.client.refresh_traffic_keys().unwrap();
+    pair.pump();
+    pair.assert_echo();
+    pair.assert_echo();
+}
+
+#[test]
+fn an_alert_of_the_client_is_its_code() {
+    let mut pair = open(TLS13);
+    // A record that the client can't open makes it send an alert.
+    let mut bad =
+        &[0x17, 3, 3, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..];
+    pair.client.read_tls(&mut bad).unwrap();
+    pair.client.process_new_packets().unwrap_err();
+    pair.pump();
+    assert_eq!(pair.failure().code().as_str(), "ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC");
+}
+
+#[test]
+fn an_idle_connection_can_shrink_in_the_middle_of_a_record() {
+    let mut pair = open(TLS13);
+    let bytes = ciphertext(&mut pair, &[7; 16_000]);
+    let mut plaintext = Vec::new();
+    for chunk in bytes.chunks(5_000) {
+        pair.records().shrink();
+        pair.records().receive(chunk, &mut plaintext).unwrap();
+        pair.records().shrink();
+    }
+    assert_eq!(plaintext, [7; 16_000]);
+    pair.assert_echo();
+}

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../../crates/tls/tests/fuzz_entries.rs"]
+#[expect(dead_code, reason = "each target uses one entry")]
+mod fuzz_entries;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_entries::state_machine(data));
