@@ -1,2 +1,48 @@
+//! Sockets and tasks of offloop: listeners, adopted descriptors and foreign byte streams, one Tokio
+//! task for each connection, and the queues between them and their [`Host`].
+//!
+//! A host is whatever consumes plaintext: a Node environment today. It gives the engine a
+//! [`Doorbell`], takes [`Event`]s with [`Host::drain`] and hands [`Operation`]s down with
+//! [`Host::submit`]. The engine knows nothing of Node.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `engine` | the process-wide workers and the handshake pool |
+//! | `worker` | one I/O thread: its runtime, its buffers, when it rings |
+//! | `host` | the event queue, the slots, submission |
+//! | `server` | a server's contexts, limits and count of connections |
+//! | `listener` | accepting |
+//! | `adopt` | descriptors from elsewhere; the one module with `unsafe` |
+//! | `connection` | one connection: control flags, both directions, its task |
+//! | `handshake` | driving `offloop_tls::Step` over a transport and the pool |
+//! | `transport` | a socket or a foreign byte stream |
+//! | `slots` | generation-counted connection numbers |
+//! | `report` | what is told about a failure |
+//! | `stats` | counters |
 #![deny(unsafe_code)]
-//! Placeholder.
+
+mod adopt;
+mod connection;
+mod engine;
+mod event;
+mod handshake;
+mod host;
+mod listener;
+mod report;
+mod server;
+mod slots;
+mod stats;
+mod transport;
+mod worker;
+
+pub use connection::{Addresses, Offload, Settings};
+pub use engine::{Engine, EngineOptions};
+pub use event::{Drained, Event, EventSink};
+pub use host::{Accept, Doorbell, Host, Operation, Payload};
+pub use listener::{BoundAddress, ListenPlace, ListenTarget};
+pub use offloop_pool as pool;
+pub use offloop_tls as tls;
+pub use report::Report;
+pub use server::{ServerId, ServerOptions};
+pub use slots::ConnectionId;
+pub use stats::Stats;

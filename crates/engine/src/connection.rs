@@ -1,0 +1,246 @@
+//! One connection: what its host may do to it from any thread, and what its task works on.
+
+mod channel;
+mod outbox;
+mod task;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use socket2::Socket;
+
+use self::channel::Channel;
+use self::outbox::Outbox;
+use crate::host::Host;
+use crate::server::Lease;
+use crate::slots::ConnectionId;
+use crate::tls::{ContextTable, Session};
+use crate::transport::{Foreign, Transport};
+use crate::worker::Worker;
+
+pub(crate) struct Connection {
+    pub(crate) host: Arc<Host>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) transport: Transport,
+    /// Wakes the task: the host has set something below.
+    pub(crate) attention: AtomicWaker,
+    lease: Option<Lease>,
+    id: OnceLock<ConnectionId>,
+    remote: Option<SocketAddr>,
+    control: AtomicU8,
+    outbox: Outbox,
+    /// The record layer and what it is sending; `None` until the handshake is done.
+    channel: Mutex<Option<Channel>>,
+    session: OnceLock<Box<Session>>,
+    /// Plaintext that the host has not drained, in bytes.
+    undrained: AtomicUsize,
+    /// The task stopped reading because of it.
+    starved: AtomicBool,
+}
+
+/// The limits of a handshake.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// From the first byte to the client's Finished. Node's default: 120 s.
+    pub timeout: Duration,
+    /// A ClientHello's size, in bytes. Default: 32 KiB.
+    pub client_hello_limit: usize,
+    /// Where handshakes are computed. Default: `Auto`.
+    pub offload: Offload,
+}
+
+/// Where the costly part of a handshake is computed; never on the host's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// In the pool, but for a cheap one (resumed, ECDSA) while nothing else of the worker waits.
+    Auto,
+    /// In the pool.
+    Always,
+    /// On the I/O worker.
+    Never,
+}
+
+/// Both ends, where they are known: Unix sockets and foreign streams have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The peer's.
+    pub remote: Option<SocketAddr>,
+    /// Ours.
+    pub local: Option<SocketAddr>,
+}
+
+/// Outcome of an attempt to send on the host's own thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inline {
+    /// All is in the kernel.
+    Done,
+    /// Sealed, and the rest is the task's.
+    Blocked,
+    /// Not attempted: something is queued or under way.
+    No,
+}
+
+const PAUSED: u8 = 1;
+const DESTROYED: u8 = 2;
+const RESET: u8 = 4;
+
+impl Connection {
+    pub(crate) fn new(
+        host: &Arc<Host>,
+        worker: &Arc<Worker>,
+        lease: Option<Lease>,
+        transport: Transport,
+        id: Option<ConnectionId>,
+    ) -> Arc<Self> {
+        let remote = transport.socket().and_then(|socket| Addresses::of(socket).remote);
+        Arc::new(Self {
+            host: Arc::clone(host),
+            worker: Arc::clone(worker),
+            transport,
+            attention: AtomicWaker::new(),
+            lease,
+            id: id.map_or_else(OnceLock::new, OnceLock::from),
+            remote,
+            control: AtomicU8::new(0),
+            outbox: Outbox::default(),
+            channel: Mutex::new(None),
+            session: OnceLock::new(),
+            undrained: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts its task on its worker.
+    pub(crate) fn start(
+        self: Arc<Self>,
+        settings: Settings,
+        contexts: Option<Arc<ContextTable>>,
+        received: Vec<u8>,
+    ) {
+        let runtime = self.worker.runtime.clone();
+        runtime.spawn(task::run(self, settings, contexts, received));
+    }
+
+    /// Wakes the task.
+    pub(crate) fn attend(&self) {
+        self.attention.wake();
+    }
+
+    /// Seals and sends on the calling thread, if nothing stands before these bytes.
+    pub(crate) fn send_inline(&self, plaintext: &[u8]) -> Inline {
+        let mut channel = match self.channel.try_lock() {
+            Ok(channel) => channel,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Inline::No,
+        };
+        let Some(channel) = channel.as_mut() else { return Inline::No };
+        if channel.is_sending() || !self.outbox.is_empty() {
+            return Inline::No;
+        }
+        if channel.send_now(plaintext, &mut &self.transport) {
+            return Inline::Done;
+        }
+        self.outbox.count(&self.host);
+        Inline::Blocked
+    }
+
+    /// True when the task must be woken.
+    pub(crate) fn queue_write(&self, plaintext: &[u8]) -> bool {
+        self.outbox.write(&self.host, plaintext)
+    }
+
+    /// True when the task must be woken.
+    pub(crate) fn queue_end(&self) -> bool {
+        self.outbox.end(&self.host)
+    }
+
+    /// True: the task must be woken.
+    pub(crate) fn destroy(&self, reset: bool) -> bool {
+        self.control.fetch_or(if reset { DESTROYED | RESET } else { DESTROYED }, SeqCst);
+        true
+    }
+
+    pub(crate) fn pause(&self) {
+        self.control.fetch_or(PAUSED, SeqCst);
+    }
+
+    /// True when the task must be woken.
+    pub(crate) fn resume(&self) -> bool {
+        self.control.fetch_and(!PAUSED, SeqCst) & PAUSED != 0
+    }
+
+    /// The host drained so much plaintext; true when the task must be woken.
+    pub(crate) fn drained(&self, bytes: usize) -> bool {
+        let before = self.undrained.fetch_sub(bytes, SeqCst);
+        before - bytes <= self.host.engine.limits.received_per_connection / 2
+            && self.starved.swap(false, SeqCst)
+    }
+
+    pub(crate) fn foreign(&self, with: impl FnOnce(&Foreign)) {
+        if let Some(foreign) = self.transport.foreign() {
+            with(foreign);
+        }
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        let now = self.transport.socket().map(Addresses::of).unwrap_or_default();
+        Addresses { remote: now.remote.or(self.remote), local: now.local }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.get().map(|session| &**session)
+    }
+
+    pub(crate) fn is_destroyed(&self) -> bool {
+        self.control.load(SeqCst) & DESTROYED != 0 || self.host.is_closed()
+    }
+
+    fn is_reset(&self) -> bool {
+        self.control.load(SeqCst) & RESET != 0
+    }
+
+    /// The host takes no more for now.
+    fn must_wait(&self) -> bool {
+        if self.control.load(SeqCst) & PAUSED != 0 {
+            return true;
+        }
+        if !self.is_over_limit() {
+            return false;
+        }
+        self.starved.store(true, SeqCst);
+        // The host may have drained between the look and the note.
+        !(self.undrained.load(SeqCst) <= self.host.engine.limits.received_per_connection / 2
+            && self.starved.swap(false, SeqCst))
+            || self.is_over_limit()
+    }
+
+    fn is_over_limit(&self) -> bool {
+        let limits = &self.host.engine.limits;
+        let own = self.undrained.load(SeqCst);
+        own >= limits.received_per_connection
+            || own > 0
+                && self.host.engine.counters.received_bytes_queued.load(SeqCst)
+                    >= i64::try_from(limits.received_overall).unwrap_or(i64::MAX)
+    }
+
+    fn server_id(&self) -> u32 {
+        self.lease.as_ref().map_or(0, |lease| lease.server.id)
+    }
+
+    fn with_channel<T>(&self, with: impl FnOnce(&mut Channel) -> T) -> Option<T> {
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        channel.as_mut().map(with)
+    }
+}
+
+impl Addresses {
+    pub(crate) fn of(socket: &Socket) -> Self {
+        Self {
+            remote: socket.peer_addr().ok().and_then(|address| address.as_socket()),
+            local: socket.local_addr().ok().and_then(|address| address.as_socket()),
+        }
+    }
+}

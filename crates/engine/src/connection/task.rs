@@ -1,0 +1,222 @@
+//! The task of a connection: handshake, then both directions, then the end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::task::{Context, Poll, ready};
+
+use super::channel::Channel;
+use super::{Connection, Settings};
+use crate::event::Event;
+use crate::handshake::{Unopened, handshake, linger};
+use crate::report::Report;
+use crate::stats::Gauge;
+use crate::tls::{ContextTable, Established};
+use crate::worker::Local;
+
+/// Reads in one turn, before the other connections have theirs.
+const READS_IN_A_TURN: usize = 4;
+
+pub(super) async fn run(
+    connection: Arc<Connection>,
+    settings: Settings,
+    contexts: Option<Arc<ContextTable>>,
+    received: Vec<u8>,
+) {
+    let guard = EndGuard { connection: &connection };
+    let counters = &connection.host.engine.counters;
+    counters.accepted.fetch_add(1, Relaxed);
+    let _alive = Gauge::hold(&counters.connections);
+    // Boxed: its memory goes when the connection opens.
+    let handshaking = Box::pin(async {
+        let _handshaking = Gauge::hold(&counters.handshaking);
+        handshake(&connection, &settings, contexts, received).await
+    });
+    match handshaking.await {
+        Ok(established) => {
+            counters.handshakes_done.fetch_add(1, Relaxed);
+            if established.session.resumed {
+                counters.handshakes_resumed.fetch_add(1, Relaxed);
+            }
+            let _open = Gauge::hold(&counters.open);
+            connection.open(*established);
+            let mut flow = Flow { connection: &connection, ended: false, fresh: true };
+            if let Err(report) = std::future::poll_fn(|context| flow.poll(context)).await {
+                connection.broke(report);
+                connection.until_destroyed().await;
+            }
+        }
+        Err(Unopened::Destroyed) => {}
+        Err(Unopened::Failed(report)) => {
+            counters.handshakes_failed.fetch_add(1, Relaxed);
+            connection.failed(report);
+            linger(&connection).await;
+        }
+    }
+    drop(guard);
+}
+
+/// Runs at the end of the task, also when it panicked.
+struct EndGuard<'a> {
+    connection: &'a Arc<Connection>,
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        let connection = self.connection;
+        connection.outbox.close(&connection.host);
+        if connection.is_reset() {
+            connection.transport.reset_on_close();
+        }
+        if let Some(&id) = connection.id.get() {
+            if std::thread::panicking() {
+                connection.host.push(Event::Error { id, report: Report::internal() });
+            }
+            // Does nothing to the slot of a connection whose failure gave it back already.
+            if connection.host.knows(id) {
+                connection.host.free(id, Event::Closed(id));
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn open(self: &Arc<Self>, established: Established) {
+        let Established { session, records } = established;
+        // The task opens once.
+        drop(self.session.set(Box::new(session)));
+        *self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some(Channel::new(records));
+        let id = *self.id.get_or_init(|| self.host.insert(self));
+        self.host.push(Event::Open { id, server: self.server_id() });
+    }
+
+    fn failed(self: &Arc<Self>, mut report: Box<Report>) {
+        report.server = self.server_id();
+        report.addresses = self.addresses();
+        match self.id.get() {
+            None => self.host.push(Event::Failed { id: None, report }),
+            Some(&id) => self.host.free(id, Event::Failed { id: Some(id), report }),
+        }
+    }
+
+    fn broke(&self, report: Box<Report>) {
+        self.outbox.close(&self.host);
+        if let Some(&id) = self.id.get() {
+            self.host.push(Event::Error { id, report });
+        }
+    }
+
+    async fn until_destroyed(&self) {
+        std::future::poll_fn(|context| {
+            self.attention.register(context.waker());
+            if self.is_destroyed() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Both directions of an open connection.
+struct Flow<'a> {
+    connection: &'a Arc<Connection>,
+    /// The peer sends no more.
+    ended: bool,
+    /// What came behind the client's Finished has not been looked at.
+    fresh: bool,
+}
+
+impl Flow<'_> {
+    /// Ready when the host destroyed the connection, or with what broke it.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Box<Report>>> {
+        Local::turn();
+        self.connection.attention.register(context.waker());
+        if self.connection.is_destroyed() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(report) = self.flush(context) {
+            return Poll::Ready(Err(report));
+        }
+        let received = ready!(self.receive_all(context));
+        // The alert, when there is one; the peer may be gone.
+        drop(self.flush(context));
+        Poll::Ready(Err(received))
+    }
+
+    fn flush(&self, context: &mut Context<'_>) -> Result<(), Box<Report>> {
+        let connection = self.connection;
+        let (mut written, mut ended) = (0, false);
+        let flushed = connection.with_channel(|channel| {
+            if !channel.is_sending() && connection.outbox.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            connection.transport.poll_send(context, |writer| {
+                let end = &mut || ended = true;
+                channel.flush(&connection.host, &connection.outbox, writer, &mut written, end)
+            })
+        });
+        if ended {
+            connection.transport.shutdown();
+        }
+        if let (Some(&id), 1..) = (connection.id.get(), written) {
+            connection.host.push(Event::Written { id, operations: written });
+        }
+        match flushed {
+            Some(Poll::Ready(Err(error))) => Err(Report::io(&error, "write")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ready with what broke the connection.
+    fn receive_all(&mut self, context: &mut Context<'_>) -> Poll<Box<Report>> {
+        for _ in 0..READS_IN_A_TURN {
+            if self.ended || self.connection.must_wait() {
+                return Poll::Pending;
+            }
+            if let Err(report) = ready!(self.receive(context)) {
+                return Poll::Ready(report);
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Box<Report>>> {
+        let connection = self.connection;
+        Local::with_buffers(|ciphertext, plaintext| {
+            let ciphertext = if std::mem::take(&mut self.fresh) {
+                &[]
+            } else {
+                match ready!(connection.transport.poll_receive(context, ciphertext)) {
+                    Err(error) => return Poll::Ready(Err(Report::io(&error, "read"))),
+                    Ok(0) => {
+                        self.end();
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(bytes) => &ciphertext[..bytes],
+                }
+            };
+            plaintext.clear();
+            let opened = connection.with_channel(|channel| {
+                let opened = channel.records.receive(ciphertext, plaintext);
+                (opened, channel.records.wants_write())
+            });
+            let Some((opened, must_answer)) = opened else { return Poll::Pending };
+            if let (Some(&id), false) = (connection.id.get(), plaintext.is_empty()) {
+                connection.undrained.fetch_add(plaintext.len(), SeqCst);
+                connection.host.push_data(id, plaintext);
+            }
+            match opened {
+                Err(failure) => return Poll::Ready(Err(Report::tls(&failure))),
+                Ok(received) if received.close_notify => self.end(),
+                Ok(_) => {}
+            }
+            Poll::Ready(if must_answer { self.flush(context) } else { Ok(()) })
+        })
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(&id) = self.connection.id.get() {
+            self.connection.host.push(Event::End(id));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The process-wide part: I/O workers and the handshake pool.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::available_parallelism;
+
+use offloop_pool::{Pool, PoolOptions, PoolStats};
+
+use crate::stats::{Counters, Stats};
+use crate::worker::Worker;
+
+/// I/O workers and the pool. Made once per process and never torn down: its threads end with it.
+pub struct Engine {
+    workers: Vec<Arc<Worker>>,
+    next_worker: AtomicUsize,
+    pub(crate) pool: Pool,
+    pub(crate) counters: Counters,
+    pub(crate) limits: Limits,
+    pub(crate) panic_on: Option<String>,
+}
+
+/// How the engine is sized.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Threads that own sockets and records. Default: half the cores, at least one. On two cores
+    /// one worker beats two, which would compete with the event loop.
+    pub io_threads: usize,
+    /// Threads for handshakes, at lower priority. Default: the number of cores.
+    pub pool_threads: usize,
+    /// Test hook: a handshake job for this server name panics. Default: none.
+    pub panic_on: Option<String>,
+}
+
+impl Default for EngineOptions {
+    /// Counts the cores that this process may use (cgroup quotas and affinity included).
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self { io_threads: (cores / 2).max(1), pool_threads: cores, panic_on: None }
+    }
+}
+
+/// Bounds on memory that peers could fill.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Plaintext of one connection that its host has not drained, in bytes.
+    pub(crate) received_per_connection: usize,
+    /// The same over all connections; above it only connections with nothing queued may read.
+    pub(crate) received_overall: usize,
+    /// Ciphertext of one foreign stream that it has not acknowledged, in bytes.
+    pub(crate) foreign_unacknowledged: usize,
+}
+
+impl Limits {
+    const DEFAULT: Self = Self {
+        received_per_connection: 256 * 1024,
+        received_overall: 64 * 1024 * 1024,
+        foreign_unacknowledged: 256 * 1024,
+    };
+}
+
+impl Engine {
+    /// Starts the threads. Errors: the system refused a thread or a descriptor.
+    pub fn start(options: EngineOptions) -> io::Result<Arc<Self>> {
+        let pool = Pool::new(PoolOptions { threads: options.pool_threads, ..Default::default() })?;
+        let workers =
+            (0..options.io_threads.max(1)).map(Worker::start).collect::<io::Result<Vec<_>>>()?;
+        Ok(Arc::new(Self {
+            workers,
+            next_worker: AtomicUsize::new(0),
+            pool,
+            counters: Counters::default(),
+            limits: Limits::DEFAULT,
+            panic_on: options.panic_on,
+        }))
+    }
+
+    /// Counters of the whole process.
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// Counters of the handshake pool.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+
+    /// Threads that own sockets.
+    pub fn io_threads(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Round robin: a connection stays with its worker.
+    pub(crate) fn worker(&self) -> &Arc<Worker> {
+        &self.workers[self.next_worker.fetch_add(1, Relaxed) % self.workers.len()]
+    }
+}

@@ -1,0 +1,529 @@
+//! A host: one consumer of plaintext, such as a Node environment. Its events go up through a queue
+//! and a bell, its operations come down in one submission a tick.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::connection::{Addresses, Connection, Inline, Settings};
+use crate::event::{Drained, Event, EventSink};
+use crate::listener::{self, BoundAddress, ListenTarget};
+use crate::server::{Server, ServerId, ServerOptions};
+use crate::slots::{ConnectionId, Slots};
+use crate::transport::{Foreign, Transport};
+use crate::worker::{Local, Worker};
+use crate::{Engine, adopt, tls};
+
+/// Tells the host that there is something to drain. Called from any thread, must not block.
+pub trait Doorbell: Send + Sync {
+    /// Makes the host call [`Host::drain`] soon.
+    fn ring(&self);
+}
+
+/// Events wait for the worker to park, unless so many have come together.
+const RING_AT: usize = 32;
+
+/// A last batch of at most so many events says that waiting for more is in vain.
+const LONE: usize = 2;
+
+/// Plaintext of at least this size travels in a buffer of its own instead of being copied together.
+const BULK: usize = 16 * 1024;
+
+/// Writes of one submission that the host's thread may send itself: so many, each so large.
+const INLINE_WRITES: usize = 4;
+const INLINE_BYTES: usize = 16 * 1024;
+
+/// What a drained batch's buffer keeps for the next one.
+const RECYCLED: usize = 256 * 1024;
+
+/// See the module's head.
+pub struct Host {
+    pub(crate) engine: Arc<Engine>,
+    doorbell: Box<dyn Doorbell>,
+    rung: AtomicBool,
+    last_batch: AtomicUsize,
+    queue: Mutex<Batch>,
+    draining: Mutex<Draining>,
+    slots: Mutex<Slots<Arc<Connection>>>,
+    servers: Mutex<HashMap<u32, Arc<Server>>>,
+    next_server: AtomicU32,
+    unsent: AtomicUsize,
+    finishing: Mutex<bool>,
+    all_sent: Condvar,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Batch {
+    events: Vec<Event>,
+    bytes: Vec<u8>,
+}
+
+/// The batch being handed over, and how far that has come.
+#[derive(Default)]
+struct Draining {
+    batch: std::vec::IntoIter<Event>,
+    bytes: Vec<u8>,
+    taken: usize,
+    unfinished: Option<Event>,
+    bulk_taken: usize,
+}
+
+/// What the host wants of one connection.
+#[derive(Debug)]
+pub enum Operation {
+    /// Send plaintext; counts as one in [`Event::Written`].
+    Write,
+    /// After all writes: `close_notify` and FIN; counts as one in [`Event::Written`].
+    End,
+    /// At once; [`Event::Closed`] follows.
+    Destroy,
+    /// Destroy with RST.
+    Reset,
+    /// Stop reading; what is under way still arrives.
+    Pause,
+    /// Go on reading.
+    Resume,
+    /// Ciphertext received by a foreign stream.
+    Ciphertext,
+    /// The foreign stream ended.
+    CiphertextEnd,
+    /// The foreign stream took so many bytes.
+    CiphertextSent(usize),
+    /// Nagle's algorithm off or on.
+    NoDelay(bool),
+    /// TCP keep-alive with this initial delay, or off.
+    KeepAlive(Option<Duration>),
+}
+
+/// An operation with its connection and, for `Write` and `Ciphertext`, its bytes.
+#[derive(Debug)]
+pub struct Payload<'a> {
+    /// The connection; a stale id is ignored.
+    pub id: ConnectionId,
+    /// What to do.
+    pub operation: Operation,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// How a connection that comes from the host is to be accepted.
+pub struct Accept {
+    /// The server that it belongs to, if any: then its contexts and limits hold.
+    pub server: Option<ServerId>,
+    /// The contexts, where there is no server.
+    pub contexts: Option<tls::ContextTable>,
+    /// Limits of the handshake.
+    pub settings: Settings,
+    /// Bytes that were already read.
+    pub received: Vec<u8>,
+}
+
+impl Host {
+    /// A host of `engine` that hears of events by `doorbell`.
+    pub fn new(engine: Arc<Engine>, doorbell: Box<dyn Doorbell>) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            doorbell,
+            rung: AtomicBool::new(false),
+            last_batch: AtomicUsize::new(0),
+            queue: Mutex::default(),
+            draining: Mutex::default(),
+            slots: Mutex::new(Slots::new()),
+            servers: Mutex::default(),
+            next_server: AtomicU32::new(1),
+            unsent: AtomicUsize::new(0),
+            finishing: Mutex::new(false),
+            all_sent: Condvar::new(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Hands over what has happened, until there is no more or the sink is full.
+    pub fn drain(&self, sink: &mut dyn EventSink) -> Drained {
+        let mut draining = lock(&self.draining);
+        loop {
+            if !self.hand_over(&mut draining, sink) {
+                return Drained::More;
+            }
+            self.rung.store(false, SeqCst);
+            let bytes = std::mem::take(&mut draining.bytes);
+            let batch = {
+                let mut queue = lock(&self.queue);
+                if queue.events.is_empty() {
+                    draining.bytes = bytes;
+                    return Drained::All;
+                }
+                let mut recycled = bytes;
+                recycled.clear();
+                recycled.shrink_to(RECYCLED);
+                Batch {
+                    events: std::mem::take(&mut queue.events),
+                    bytes: std::mem::replace(&mut queue.bytes, recycled),
+                }
+            };
+            self.last_batch.store(batch.events.len(), Relaxed);
+            *draining = Draining {
+                batch: batch.events.into_iter(),
+                bytes: batch.bytes,
+                ..Draining::default()
+            };
+        }
+    }
+
+    /// Carries out one tick's operations. `done(i)` is called for each `Write` and `End` whose
+    /// bytes are in the kernel already; the others are answered by [`Event::Written`].
+    pub fn submit<'a>(
+        &self,
+        operations: impl ExactSizeIterator<Item = Payload<'a>>,
+        mut done: impl FnMut(usize),
+    ) {
+        let few = operations.len() <= INLINE_WRITES;
+        let mut waiting: Vec<Arc<Connection>> = Vec::new();
+        for (index, Payload { id, operation, bytes }) in operations.enumerate() {
+            let Some(connection) = lock(&self.slots).get(id).cloned() else { continue };
+            let attend = match operation {
+                Operation::Write => {
+                    let inline = if few && bytes.len() <= INLINE_BYTES {
+                        connection.send_inline(bytes)
+                    } else {
+                        Inline::No
+                    };
+                    match inline {
+                        Inline::Done => {
+                            done(index);
+                            false
+                        }
+                        Inline::Blocked => true,
+                        Inline::No => connection.queue_write(bytes),
+                    }
+                }
+                Operation::End => connection.queue_end(),
+                Operation::Destroy => connection.destroy(false),
+                Operation::Reset => connection.destroy(true),
+                Operation::Pause => {
+                    connection.pause();
+                    false
+                }
+                Operation::Resume => connection.resume(),
+                Operation::Ciphertext => {
+                    connection.foreign(|foreign| foreign.push(bytes));
+                    false
+                }
+                Operation::CiphertextEnd => {
+                    connection.foreign(Foreign::end);
+                    false
+                }
+                Operation::CiphertextSent(count) => {
+                    connection.foreign(|foreign| foreign.acknowledge(count));
+                    false
+                }
+                Operation::NoDelay(on) => {
+                    connection.transport.set_no_delay(on);
+                    false
+                }
+                Operation::KeepAlive(idle) => {
+                    connection.transport.set_keep_alive(idle);
+                    false
+                }
+            };
+            if attend {
+                waiting.push(connection);
+            }
+        }
+        attend_all(waiting);
+    }
+
+    /// A server of this host, not listening yet.
+    pub fn create_server(self: &Arc<Self>, options: ServerOptions) -> ServerId {
+        let id = self.next_server.fetch_add(1, Relaxed);
+        lock(&self.servers).insert(id, Server::new(id, self, options));
+        id
+    }
+
+    /// Its contexts from the next ClientHello on.
+    pub fn set_contexts(&self, server: ServerId, contexts: tls::ContextTable) {
+        if let Some(server) = self.server(server) {
+            server.set_contexts(contexts);
+        }
+    }
+
+    /// Its bound on connections from the next one on.
+    pub fn set_max_connections(&self, server: ServerId, max: Option<usize>) {
+        if let Some(server) = self.server(server) {
+            server.set_max_connections(max);
+        }
+    }
+
+    /// Binds and listens.
+    pub fn listen(&self, server: ServerId, target: &ListenTarget) -> io::Result<BoundAddress> {
+        let server = self.server(server).ok_or(io::ErrorKind::NotFound)?;
+        listener::listen(&server, target)
+    }
+
+    /// Stops listening. [`Event::ServerClosed`] follows when the last connection is gone; the
+    /// server is forgotten then.
+    pub fn close_server(&self, server: ServerId) {
+        if let Some(server) = self.server(server) {
+            server.close();
+        }
+    }
+
+    /// Connections of a server, handshakes included.
+    pub fn connection_count(&self, server: ServerId) -> usize {
+        self.server(server).map_or(0, |server| server.connections())
+    }
+
+    /// Takes over a connected socket. The descriptor is duplicated; the caller keeps its own.
+    /// Errors: the descriptor is no stream socket, or descriptors have run out.
+    pub fn adopt(self: &Arc<Self>, descriptor: RawFd, accept: Accept) -> io::Result<ConnectionId> {
+        let worker = Arc::clone(self.engine.worker());
+        let socket = worker.register(adopt::duplicate(descriptor)?)?;
+        self.start(&worker, accept, |_| Transport::Socket(socket))
+    }
+
+    /// Takes over a byte stream that the host pumps.
+    pub fn attach(self: &Arc<Self>, accept: Accept) -> io::Result<ConnectionId> {
+        let worker = Arc::clone(self.engine.worker());
+        let host = Arc::clone(self);
+        self.start(&worker, accept, |id| Transport::Foreign(Box::new(Foreign::new(host, id))))
+    }
+
+    /// Both ends of a connection; `None` when its id is stale.
+    pub fn addresses(&self, id: ConnectionId) -> Option<Addresses> {
+        Some(self.connection(id)?.addresses())
+    }
+
+    /// Runs `with` on the facts of an open connection.
+    pub fn session<T>(&self, id: ConnectionId, with: impl FnOnce(&tls::Session) -> T) -> Option<T> {
+        self.connection(id)?.session().map(with)
+    }
+
+    /// Waits until all that was submitted is in the kernel, at most for `timeout`.
+    pub fn finish(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let mut waiting = lock(&self.finishing);
+        *waiting = true;
+        while self.unsent.load(SeqCst) > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            waiting =
+                self.all_sent.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *waiting = false;
+    }
+
+    /// Ends everything of this host. Nothing rings after it.
+    pub fn close(&self) {
+        self.closed.store(true, SeqCst);
+        let servers: Vec<_> = lock(&self.servers).drain().map(|(_, server)| server).collect();
+        for server in servers {
+            server.close();
+        }
+        let connections: Vec<_> = lock(&self.slots).values().cloned().collect();
+        for connection in &connections {
+            connection.destroy(false);
+        }
+        attend_all(connections);
+    }
+
+    pub(crate) fn push(self: &Arc<Self>, event: Event) {
+        self.push_all(event, &[]);
+    }
+
+    /// Plaintext of a connection. Small pieces are copied together; a large one gives its buffer
+    /// away and leaves an empty one.
+    pub(crate) fn push_data(self: &Arc<Self>, id: ConnectionId, plaintext: &mut Vec<u8>) {
+        let bytes = plaintext.len();
+        self.engine.counters.received_bytes_queued.fetch_add(count(bytes), Relaxed);
+        if bytes >= BULK {
+            let data = std::mem::take(plaintext);
+            self.push_all(Event::Bulk { id, data }, &[]);
+        } else {
+            self.push_all(Event::Data { id, bytes }, plaintext);
+            plaintext.clear();
+        }
+    }
+
+    /// Rings, unless a ring is on its way already.
+    pub(crate) fn ring(&self) {
+        if !self.closed.load(SeqCst) && !self.rung.swap(true, SeqCst) {
+            self.doorbell.ring();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    /// A listener's connection becomes known to the host: gives it its slot.
+    pub(crate) fn insert(&self, connection: &Arc<Connection>) -> ConnectionId {
+        lock(&self.slots).insert_with(|_| Arc::clone(connection))
+    }
+
+    /// Pushes `event`, then gives the slot back: whatever takes it next is pushed later.
+    pub(crate) fn free(self: &Arc<Self>, id: ConnectionId, event: Event) {
+        self.push(event);
+        drop(lock(&self.slots).remove(id));
+    }
+
+    pub(crate) fn knows(&self, id: ConnectionId) -> bool {
+        lock(&self.slots).get(id).is_some()
+    }
+
+    pub(crate) fn forget_server(self: &Arc<Self>, server: ServerId) {
+        lock(&self.servers).remove(&server);
+        self.push(Event::ServerClosed(server));
+    }
+
+    /// A connection has something to send.
+    pub(crate) fn count_unsent(&self) {
+        self.unsent.fetch_add(1, SeqCst);
+    }
+
+    /// It has sent all, or never will.
+    pub(crate) fn count_sent(&self) {
+        if self.unsent.fetch_sub(1, SeqCst) == 1 {
+            // Under the lock, so that a `finish` between its check and its wait hears it.
+            if *lock(&self.finishing) {
+                self.all_sent.notify_all();
+            }
+        }
+    }
+
+    fn push_all(self: &Arc<Self>, event: Event, bytes: &[u8]) {
+        let waiting = {
+            let mut queue = lock(&self.queue);
+            if self.is_closed() {
+                return;
+            }
+            queue.events.push(event);
+            queue.bytes.extend_from_slice(bytes);
+            queue.events.len()
+        };
+        if self.rung.load(SeqCst) {
+            return;
+        }
+        let now =
+            !Local::is_worker() || waiting >= RING_AT || self.last_batch.load(Relaxed) <= LONE;
+        if now {
+            self.ring();
+        } else {
+            Local::owe(self);
+        }
+    }
+
+    /// True when all of the batch is handed over.
+    fn hand_over(&self, draining: &mut Draining, sink: &mut dyn EventSink) -> bool {
+        let mut waiting = Vec::new();
+        let mut all = true;
+        while let Some(event) = draining.unfinished.take().or_else(|| draining.batch.next()) {
+            let left = match event {
+                Event::Data { id, bytes } => {
+                    let plaintext = &draining.bytes[draining.taken..draining.taken + bytes];
+                    let taken = sink.data(id, plaintext);
+                    draining.taken += taken;
+                    self.drained(id, taken, &mut waiting);
+                    (taken < bytes).then_some(Event::Data { id, bytes: bytes - taken })
+                }
+                Event::Bulk { id, data } => {
+                    let taken = sink.data(id, &data[draining.bulk_taken..]);
+                    self.drained(id, taken, &mut waiting);
+                    draining.advance(&data, taken).then_some(Event::Bulk { id, data })
+                }
+                Event::Ciphertext { id, data } => {
+                    let taken = sink.ciphertext(id, &data[draining.bulk_taken..]);
+                    draining.advance(&data, taken).then_some(Event::Ciphertext { id, data })
+                }
+                other => sink.event(other).err(),
+            };
+            if left.is_some() {
+                draining.unfinished = left;
+                all = false;
+                break;
+            }
+        }
+        attend_all(waiting);
+        all
+    }
+
+    fn drained(&self, id: ConnectionId, bytes: usize, waiting: &mut Vec<Arc<Connection>>) {
+        self.engine.counters.received_bytes_queued.fetch_sub(count(bytes), Relaxed);
+        if let Some(connection) = lock(&self.slots).get(id)
+            && connection.drained(bytes)
+        {
+            waiting.push(Arc::clone(connection));
+        }
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        accept: Accept,
+        transport: impl FnOnce(ConnectionId) -> Transport,
+    ) -> io::Result<ConnectionId> {
+        let Accept { server, contexts, settings, received } = accept;
+        let server = match server {
+            Some(id) => Some(self.server(id).ok_or(io::ErrorKind::NotFound)?),
+            None => None,
+        };
+        let mut started = None;
+        let id = lock(&self.slots).insert_with(|id| {
+            let lease = server.as_ref().map(Server::lease);
+            let connection = Connection::new(self, worker, lease, transport(id), Some(id));
+            started = Some(Arc::clone(&connection));
+            connection
+        });
+        if let Some(connection) = started {
+            let contexts = contexts.map(Arc::new).or_else(|| Some(server?.contexts()));
+            connection.start(settings, contexts, received);
+        }
+        Ok(id)
+    }
+
+    fn server(&self, id: ServerId) -> Option<Arc<Server>> {
+        lock(&self.servers).get(&id).cloned()
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        lock(&self.slots).get(id).cloned()
+    }
+}
+
+impl Draining {
+    /// Notes that so much of a large piece was taken; true while some of it is left.
+    fn advance(&mut self, data: &[u8], taken: usize) -> bool {
+        self.bulk_taken += taken;
+        let left = self.bulk_taken < data.len();
+        if !left {
+            self.bulk_taken = 0;
+        }
+        left
+    }
+}
+
+/// Wakes the tasks of these connections, each worker once.
+fn attend_all(mut connections: Vec<Arc<Connection>>) {
+    while let Some(last) = connections.last() {
+        let worker = Arc::clone(&last.worker);
+        let (own, others): (Vec<_>, Vec<_>) = connections
+            .into_iter()
+            .partition(|connection| Arc::ptr_eq(&connection.worker, &worker));
+        worker.attend(own);
+        connections = others;
+    }
+}
+
+fn count(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere ended one connection; the data is whole between any two statements here.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,66 @@
+//! What a host is told when something failed.
+
+use std::borrow::Cow;
+use std::io;
+
+use crate::connection::Addresses;
+
+/// One failure, as plain data.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The code that users match, such as `ERR_SSL_NO_SHARED_CIPHER`; `None` for a system error,
+    /// which `errno` names.
+    pub code: Option<Cow<'static, str>>,
+    /// What happened, in a sentence; empty for a system error.
+    pub message: String,
+    /// The positive errno of a system error.
+    pub errno: Option<i32>,
+    /// The call that failed: `read`, `write` or `accept`.
+    pub syscall: Option<&'static str>,
+    /// The TLS alert that was sent (RFC 8446, 6).
+    pub alert: Option<u8>,
+    /// The server that the connection came to; 0 for none.
+    pub server: u32,
+    /// Both ends, where they are known.
+    pub addresses: Addresses,
+}
+
+impl Report {
+    pub(crate) fn coded(code: &'static str, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { code: Some(code.into()), message: message.into(), ..Self::default() })
+    }
+
+    pub(crate) fn io(error: &io::Error, syscall: &'static str) -> Box<Self> {
+        match error.raw_os_error() {
+            Some(errno) => {
+                let (errno, syscall) = (Some(errno), Some(syscall));
+                Box::new(Self { errno, syscall, ..Self::default() })
+            }
+            None => Self::coded("ERR_OFFLOOP_INTERNAL", error.to_string()),
+        }
+    }
+
+    pub(crate) fn tls(failure: &offloop_tls::Failure) -> Box<Self> {
+        Box::new(Self {
+            code: Some(failure.code().as_str().into()),
+            message: failure.to_string(),
+            alert: failure.alert().map(offloop_tls::Alert::number),
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn pool(error: &offloop_pool::PoolError) -> Box<Self> {
+        use offloop_pool::PoolError;
+        let code = match error {
+            PoolError::PoolClosed => "ERR_OFFLOOP_POOL_CLOSED",
+            PoolError::TaskDropped => "ERR_OFFLOOP_TASK_DROPPED",
+            PoolError::Overloaded | PoolError::DeadlinePassed => "ERR_OFFLOOP_OVERLOADED",
+            PoolError::Panicked(_) => "ERR_OFFLOOP_INTERNAL",
+        };
+        Self::coded(code, error.to_string())
+    }
+
+    pub(crate) fn internal() -> Box<Self> {
+        Self::coded("ERR_OFFLOOP_INTERNAL", "a task of this connection panicked")
+    }
+}

@@ -1,0 +1,173 @@
+//! A server: contexts and limits for the connections that come to it, and their count.
+
+use std::io;
+use std::net::Shutdown;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::io::unix::AsyncFd;
+use tokio::task::AbortHandle;
+
+use crate::connection::Settings;
+use crate::host::Host;
+use crate::tls::ContextTable;
+
+/// Names a server of one host; greater than 0.
+pub type ServerId = u32;
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// By server name; the ClientHello chooses.
+    pub contexts: ContextTable,
+    /// Limits of each handshake.
+    pub settings: Settings,
+    /// Nagle's algorithm off on accepted sockets. Node's default: false.
+    pub no_delay: bool,
+    /// TCP keep-alive with this initial delay on accepted sockets. Node's default: none.
+    pub keep_alive: Option<Duration>,
+    /// More connections than these are closed as they come. Default: no bound.
+    pub max_connections: Option<usize>,
+}
+
+pub(crate) struct Server {
+    pub(crate) id: ServerId,
+    pub(crate) host: Arc<Host>,
+    pub(crate) settings: Settings,
+    pub(crate) no_delay: bool,
+    pub(crate) keep_alive: Option<Duration>,
+    contexts: RwLock<Arc<ContextTable>>,
+    max_connections: AtomicUsize,
+    connections: AtomicUsize,
+    /// The host's own until it closes the server, the listener's, and one for each connection.
+    leases: AtomicUsize,
+    own: Mutex<Option<Lease>>,
+    listening: Mutex<Option<Listening>>,
+}
+
+struct Listening {
+    accepting: AbortHandle,
+    socket: Arc<AsyncFd<Socket>>,
+    /// Nobody else has this socket: it may be shut down.
+    sole_owner: bool,
+    /// A Unix socket's file, to be unlinked as Node does.
+    path: Option<PathBuf>,
+}
+
+impl Server {
+    pub(crate) fn new(id: ServerId, host: &Arc<Host>, options: ServerOptions) -> Arc<Self> {
+        let server = Arc::new(Self {
+            id,
+            host: Arc::clone(host),
+            settings: options.settings,
+            no_delay: options.no_delay,
+            keep_alive: options.keep_alive,
+            contexts: RwLock::new(Arc::new(options.contexts)),
+            max_connections: AtomicUsize::new(options.max_connections.unwrap_or(usize::MAX)),
+            connections: AtomicUsize::new(0),
+            leases: AtomicUsize::new(0),
+            own: Mutex::new(None),
+            listening: Mutex::new(None),
+        });
+        *lock(&server.own) = Some(Lease::new(&server, false));
+        server
+    }
+
+    pub(crate) fn contexts(&self) -> Arc<ContextTable> {
+        self.contexts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_contexts(&self, contexts: ContextTable) {
+        *self.contexts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contexts);
+    }
+
+    pub(crate) fn set_max_connections(&self, max: Option<usize>) {
+        self.max_connections.store(max.unwrap_or(usize::MAX), SeqCst);
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.connections() >= self.max_connections.load(SeqCst)
+    }
+
+    /// Held by each connection of the server while it lives.
+    pub(crate) fn lease(self: &Arc<Self>) -> Lease {
+        Lease::new(self, true)
+    }
+
+    /// Held by the listener while it lives.
+    pub(crate) fn listener_lease(self: &Arc<Self>) -> Lease {
+        Lease::new(self, false)
+    }
+
+    pub(crate) fn listens(
+        &self,
+        accepting: AbortHandle,
+        socket: Arc<AsyncFd<Socket>>,
+        sole_owner: bool,
+        path: Option<PathBuf>,
+    ) {
+        *lock(&self.listening) = Some(Listening { accepting, socket, sole_owner, path });
+    }
+
+    /// Stops listening at once; open connections live on.
+    pub(crate) fn close(&self) {
+        if let Some(listening) = lock(&self.listening).take() {
+            listening.stop();
+        }
+        // Outside of the lock: the last lease makes the host forget this server.
+        let own = lock(&self.own).take();
+        drop(own);
+    }
+}
+
+impl Listening {
+    fn stop(self) {
+        if self.sole_owner {
+            // From here on the kernel refuses; the task below closes the descriptor.
+            drop::<io::Result<()>>(self.socket.get_ref().shutdown(Shutdown::Both));
+        }
+        self.accepting.abort();
+        if let Some(path) = self.path {
+            // Already unlinked by somebody: that was what we wanted.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+/// Keeps a server known to its host.
+pub(crate) struct Lease {
+    pub(crate) server: Arc<Server>,
+    is_connection: bool,
+}
+
+impl Lease {
+    fn new(server: &Arc<Server>, is_connection: bool) -> Self {
+        server.leases.fetch_add(1, SeqCst);
+        if is_connection {
+            server.connections.fetch_add(1, SeqCst);
+        }
+        Self { server: Arc::clone(server), is_connection }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.is_connection {
+            self.server.connections.fetch_sub(1, SeqCst);
+        }
+        if self.server.leases.fetch_sub(1, SeqCst) == 1 {
+            self.server.host.forget_server(self.server.id);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
