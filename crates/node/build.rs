@@ -1,1 +1,5 @@
-fn main() { napi_build::setup(); }
+//! Links the addon against the symbols that Node provides.
+
+fn main() {
+    napi_build::setup();
+}

@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The napi binding of offloop: plain data, slab memory and one doorbell. No TLS and no socket
+//! logic; the rules of the border stand on top of `ts/native.ts`.
+
+mod configuration;
+mod context;
+mod doorbell;
+mod hub;
+mod operations;
+mod options;
+mod records;
+mod report;
+mod session;
+mod stats;
+
+use mimalloc::MiMalloc;
+
+/// glibc's allocator costs the record path a factor of two.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// An error with a code that JavaScript sees as `error.code`.
+type Result<T, E = napi::Error<String>> = std::result::Result<T, E>;
+
+fn coded(code: &str, message: impl Into<String>) -> napi::Error<String> {
+    napi::Error::new(code.to_owned(), message.into())
+}

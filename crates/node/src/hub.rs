@@ -1,0 +1,214 @@
+//! The hub of one Node environment: every call that crosses the border.
+#![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::Env;
+use napi::bindgen_prelude::{ClassInstance, Function, Uint8ArraySlice, Uint32ArraySlice};
+use napi_derive::napi;
+use offloop_engine::{ConnectionId, Drained, Host};
+
+use crate::configuration::engine;
+use crate::context::{NativeContext, table};
+use crate::doorbell::NodeDoorbell;
+use crate::operations::Decoder;
+use crate::options::{
+    EINVAL, NativeAcceptOptions, NativeAddresses, NativeListenTarget, NativeListening,
+    NativeServerOptions, NativeSlot,
+};
+use crate::records::{Encoder, STRIDE};
+use crate::session::NativeSession;
+use crate::stats::NativeStats;
+use crate::{Result, coded};
+
+/// One for each Node environment (main thread or worker).
+#[napi]
+pub struct Hub {
+    host: Arc<Host>,
+    doorbell: NodeDoorbell,
+}
+
+/// Set in the result of `drain` when there is more.
+const MORE: u32 = 1 << 31;
+
+#[napi]
+impl Hub {
+    /// `doorbell` is called on the event loop when there is something to drain; rings coalesce. It
+    /// does not keep the loop alive until `refer()`.
+    #[napi(constructor)]
+    pub fn new(env: Env, doorbell: Function<'_, (), ()>) -> Result<Self> {
+        let engine = engine()?;
+        let doorbell = NodeDoorbell::new(&doorbell).map_err(internal)?;
+        let host = Host::new(engine, Box::new(doorbell.clone()));
+        let ending = Arc::clone(&host);
+        env.add_env_cleanup_hook(ending, |host| host.close()).map_err(internal)?;
+        Ok(Self { host, doorbell })
+    }
+
+    /// The bell keeps the event loop alive from now on.
+    #[napi]
+    pub fn refer(&self, env: Env) {
+        self.doorbell.refer(&env);
+    }
+
+    /// The bell keeps the event loop alive no longer.
+    #[napi]
+    pub fn unref(&self, env: Env) {
+        self.doorbell.unref(&env);
+    }
+
+    /// Fills `records` (four numbers each, see `EventKind`) and, in the same order, their payloads
+    /// into `slab`. Returns the number of records; bit 31 is set when there is more.
+    #[napi]
+    pub fn drain(&self, mut records: Uint32ArraySlice<'_>, mut slab: Uint8ArraySlice<'_>) -> u32 {
+        // SAFETY: JavaScript can't run during this call, and `ts/hub.ts` passes two arrays of its
+        // own that share no memory. Test: every connection of `__test__`.
+        let (records, slab) = unsafe { (records.as_mut(), slab.as_mut()) };
+        let mut encoder = Encoder::new(records, slab);
+        match self.host.drain(&mut encoder) {
+            Drained::All => encoder.count(),
+            Drained::More => encoder.count() | MORE,
+        }
+    }
+
+    /// Carries out the first `count` operations (four numbers each, see `Opcode`). Payloads lie in
+    /// `slab` in their order, or are the next of `buffers`. Overwrites each opcode: 1 when a write
+    /// or end is in the kernel already, else 0, and then `Written` follows.
+    #[napi]
+    pub fn submit(
+        &self,
+        mut operations: Uint32ArraySlice<'_>,
+        count: u32,
+        slab: &[u8],
+        buffers: Vec<&[u8]>,
+    ) {
+        // SAFETY: as in `drain`: an array of `ts/submission.ts`'s own, which no payload shares.
+        let operations = unsafe { operations.as_mut() };
+        let count = (count as usize).min(operations.len() / STRIDE);
+        let numbers = Cell::from_mut(operations).as_slice_of_cells();
+        let mut decoder = Decoder::new(numbers, slab, buffers);
+        self.host.submit((0..count).map(|index| decoder.decode(index)), |index| {
+            numbers[index * STRIDE].set(1);
+        });
+    }
+
+    /// A server that does not listen yet; its id is greater than 0.
+    #[napi]
+    pub fn create_server(
+        &self,
+        options: NativeServerOptions,
+        context: &NativeContext,
+    ) -> Result<u32> {
+        Ok(self.host.create_server(options.parse(table::<&NativeContext>(context, &[], &[]))?))
+    }
+
+    /// Its contexts from the next ClientHello on. Names are case-insensitive, `*.` covers one
+    /// label, the last match wins.
+    #[napi]
+    pub fn set_contexts(
+        &self,
+        server: u32,
+        fallback: &NativeContext,
+        names: Vec<String>,
+        contexts: Vec<ClassInstance<'_, NativeContext>>,
+    ) {
+        self.host.set_contexts(server, table(fallback, &names, &contexts));
+    }
+
+    /// Its bound on connections, null for none.
+    #[napi]
+    pub fn set_max_connections(&self, server: u32, max: Option<u32>) {
+        self.host.set_max_connections(server, max.map(|max| max as usize));
+    }
+
+    /// Binds and listens at once.
+    #[napi]
+    pub fn listen(&self, server: u32, target: NativeListenTarget) -> Result<NativeListening> {
+        Ok(self.host.listen(server, &target.parse()?).into())
+    }
+
+    /// Stops listening; `ServerClosed` follows when the last connection is gone.
+    #[napi]
+    pub fn close_server(&self, server: u32) {
+        self.host.close_server(server);
+    }
+
+    /// Connections of a server, handshakes included.
+    #[napi]
+    pub fn connection_count(&self, server: u32) -> u32 {
+        u32::try_from(self.host.connection_count(server)).unwrap_or(u32::MAX)
+    }
+
+    /// Takes over a connected socket: its descriptor is duplicated, the caller keeps its own
+    /// silent, and closes it when the TLS socket ends. `received`: what was read already.
+    #[napi]
+    pub fn adopt(
+        &self,
+        descriptor: i32,
+        options: NativeAcceptOptions,
+        context: Option<&NativeContext>,
+        received: &[u8],
+    ) -> Result<NativeSlot> {
+        let contexts = context.map(|context| table::<&NativeContext>(context, &[], &[]));
+        Ok(slot(self.host.adopt(descriptor, options.parse(contexts, received)?)))
+    }
+
+    /// Takes over a byte stream that JavaScript pumps.
+    #[napi]
+    pub fn attach(
+        &self,
+        options: NativeAcceptOptions,
+        context: Option<&NativeContext>,
+        received: &[u8],
+    ) -> Result<NativeSlot> {
+        let contexts = context.map(|context| table::<&NativeContext>(context, &[], &[]));
+        Ok(slot(self.host.attach(options.parse(contexts, received)?)))
+    }
+
+    /// Both ends of a connection; null when its number is stale.
+    #[napi]
+    pub fn addresses(&self, slot: u32, generation: u32) -> Option<NativeAddresses> {
+        self.host.addresses(ConnectionId { slot, generation }).map(Into::into)
+    }
+
+    /// The facts of an open connection; null when its number is stale.
+    #[napi]
+    pub fn session(&self, slot: u32, generation: u32) -> Option<NativeSession> {
+        self.host.session(ConnectionId { slot, generation }, |session| NativeSession::from(session))
+    }
+
+    /// Waits until what was submitted is in the kernel, so many milliseconds at most.
+    #[napi]
+    pub fn finish(&self, timeout: u32) {
+        self.host.finish(Duration::from_millis(timeout.into()));
+    }
+
+    /// Ends every server and connection of this hub.
+    #[napi]
+    pub fn close(&self) {
+        self.host.close();
+    }
+
+    /// Counters of the whole process.
+    #[napi]
+    pub fn stats(&self) -> Result<NativeStats> {
+        Ok(NativeStats::of(&*engine()?))
+    }
+}
+
+fn slot(id: std::io::Result<ConnectionId>) -> NativeSlot {
+    match id {
+        Ok(ConnectionId { slot, generation }) => NativeSlot { errno: None, slot, generation },
+        Err(error) => NativeSlot {
+            errno: Some(-error.raw_os_error().unwrap_or(EINVAL)),
+            slot: u32::MAX,
+            generation: 0,
+        },
+    }
+}
+
+fn internal(error: napi::Error) -> napi::Error<String> {
+    coded("ERR_OFFLOOP_INTERNAL", error.reason.clone())
+}

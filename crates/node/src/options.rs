@@ -1,0 +1,233 @@
+//! Plain data that crosses the border downwards, and its conversion.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use napi_derive::napi;
+use offloop_engine::tls::ContextTable;
+use offloop_engine::{
+    Accept, Addresses, BoundAddress, ListenPlace, ListenTarget, Offload, ServerOptions, Settings,
+};
+
+use crate::{Result, coded};
+
+/// Limits of a handshake.
+#[napi(object)]
+pub struct NativeSettings {
+    /// Milliseconds from the first byte to the client's Finished.
+    pub handshake_timeout: u32,
+    /// Bytes of a ClientHello.
+    pub client_hello_limit: u32,
+    /// 'auto', 'always' or 'never'.
+    pub offload: String,
+}
+
+impl NativeSettings {
+    fn parse(&self) -> Result<Settings> {
+        let offload = match self.offload.as_str() {
+            "auto" => Offload::Auto,
+            "always" => Offload::Always,
+            "never" => Offload::Never,
+            other => {
+                return Err(coded(
+                    "ERR_INVALID_ARG_VALUE",
+                    format!("offload must be 'auto', 'always' or 'never', got '{other}'"),
+                ));
+            }
+        };
+        Ok(Settings {
+            timeout: Duration::from_millis(self.handshake_timeout.into()),
+            client_hello_limit: self.client_hello_limit as usize,
+            offload,
+        })
+    }
+}
+
+/// What a server is made of, but for its contexts.
+#[napi(object)]
+pub struct NativeServerOptions {
+    /// Limits of each handshake.
+    pub settings: NativeSettings,
+    /// Nagle's algorithm off on accepted sockets.
+    pub no_delay: bool,
+    /// TCP keep-alive on accepted sockets.
+    pub keep_alive: bool,
+    /// Its initial delay in milliseconds; 0: the system's.
+    pub keep_alive_initial_delay: u32,
+    /// Connections over this are closed as they come; null: no bound.
+    pub max_connections: Option<u32>,
+}
+
+impl NativeServerOptions {
+    pub(crate) fn parse(&self, contexts: ContextTable) -> Result<ServerOptions> {
+        Ok(ServerOptions {
+            contexts,
+            settings: self.settings.parse()?,
+            no_delay: self.no_delay,
+            keep_alive: self
+                .keep_alive
+                .then(|| Duration::from_millis(self.keep_alive_initial_delay.into())),
+            max_connections: self.max_connections.map(|max| max as usize),
+        })
+    }
+}
+
+/// How a connection that comes from JavaScript is to be accepted.
+#[napi(object)]
+pub struct NativeAcceptOptions {
+    /// The server that it belongs to; 0: none, then a context is given.
+    pub server: u32,
+    /// Limits of its handshake.
+    pub settings: NativeSettings,
+}
+
+impl NativeAcceptOptions {
+    pub(crate) fn parse(&self, contexts: Option<ContextTable>, received: &[u8]) -> Result<Accept> {
+        Ok(Accept {
+            server: (self.server != 0).then_some(self.server),
+            contexts,
+            settings: self.settings.parse()?,
+            received: received.to_vec(),
+        })
+    }
+}
+
+/// Where to listen: `path`, `descriptor`, or `port` with `host`.
+#[napi(object)]
+pub struct NativeListenTarget {
+    /// An IP address; absent: any, IPv6 where there is one.
+    pub host: Option<String>,
+    /// A TCP port; 0: the system chooses.
+    pub port: Option<u16>,
+    /// A Unix socket's path.
+    pub path: Option<String>,
+    /// A bound descriptor, which is duplicated.
+    pub descriptor: Option<i32>,
+    /// Length of the queue for accept(2).
+    pub backlog: i32,
+    /// With '::', no IPv4.
+    pub ipv6_only: bool,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
+}
+
+impl NativeListenTarget {
+    pub(crate) fn parse(self) -> Result<ListenTarget> {
+        let place = if let Some(path) = self.path {
+            ListenPlace::Path(PathBuf::from(path))
+        } else if let Some(descriptor) = self.descriptor {
+            ListenPlace::Descriptor(descriptor)
+        } else {
+            let port = self.port.unwrap_or(0);
+            match self.host {
+                None => ListenPlace::AnyAddress { port },
+                Some(host) => ListenPlace::Address(parse_address(&host, port)?),
+            }
+        };
+        Ok(ListenTarget {
+            place,
+            backlog: self.backlog,
+            ipv6_only: self.ipv6_only,
+            reuse_port: self.reuse_port,
+        })
+    }
+}
+
+/// `fe80::1%3` names its interface by number.
+fn parse_address(host: &str, port: u16) -> Result<SocketAddr> {
+    let bad = || {
+        coded("ERR_INVALID_IP_ADDRESS", format!("host must be an IP address here, got '{host}'"))
+    };
+    if let Some((address, scope)) = host.split_once('%') {
+        let address = address.parse().map_err(|_| bad())?;
+        let scope = scope.parse().map_err(|_| bad())?;
+        return Ok(std::net::SocketAddrV6::new(address, port, 0, scope).into());
+    }
+    let address: IpAddr = host.parse().map_err(|_| bad())?;
+    Ok(SocketAddr::new(address, port))
+}
+
+/// Where a server listens, or why it doesn't.
+#[napi(object)]
+#[derive(Default)]
+pub struct NativeListening {
+    /// The system's error, negative as libuv's; absent: it listens.
+    pub errno: Option<i32>,
+    /// The bound address.
+    pub address: Option<String>,
+    /// 'IPv4' or 'IPv6'.
+    pub family: Option<String>,
+    /// The bound port.
+    pub port: Option<u16>,
+    /// A Unix socket's path.
+    pub path: Option<String>,
+}
+
+impl From<std::io::Result<BoundAddress>> for NativeListening {
+    fn from(bound: std::io::Result<BoundAddress>) -> Self {
+        match bound {
+            Ok(BoundAddress::Inet(address)) => Self {
+                address: Some(address.ip().to_string()),
+                family: Some(family(&address)),
+                port: Some(address.port()),
+                ..Self::default()
+            },
+            Ok(BoundAddress::Unix(path)) => Self {
+                path: path.map(|path| path.to_string_lossy().into_owned()),
+                ..Self::default()
+            },
+            // An error that is not the system's is an argument that it would refuse.
+            Err(error) => {
+                Self { errno: Some(-error.raw_os_error().unwrap_or(EINVAL)), ..Self::default() }
+            }
+        }
+    }
+}
+
+pub(crate) const EINVAL: i32 = 22;
+
+/// A connection's number, or why there is none.
+#[napi(object)]
+pub struct NativeSlot {
+    /// The system's error, negative as libuv's; absent: there is a connection.
+    pub errno: Option<i32>,
+    /// Index into the host's table.
+    pub slot: u32,
+    /// How often it had been given back before.
+    pub generation: u32,
+}
+
+/// Both ends of a connection, where they are known.
+#[napi(object)]
+pub struct NativeAddresses {
+    /// The peer's address.
+    pub remote_address: Option<String>,
+    /// 'IPv4' or 'IPv6'.
+    pub remote_family: Option<String>,
+    /// The peer's port.
+    pub remote_port: Option<u16>,
+    /// Our address.
+    pub local_address: Option<String>,
+    /// 'IPv4' or 'IPv6'.
+    pub local_family: Option<String>,
+    /// Our port.
+    pub local_port: Option<u16>,
+}
+
+impl From<Addresses> for NativeAddresses {
+    fn from(Addresses { remote, local }: Addresses) -> Self {
+        Self {
+            remote_address: remote.map(|address| address.ip().to_string()),
+            remote_family: remote.as_ref().map(family),
+            remote_port: remote.map(|address| address.port()),
+            local_address: local.map(|address| address.ip().to_string()),
+            local_family: local.as_ref().map(family),
+            local_port: local.map(|address| address.port()),
+        }
+    }
+}
+
+fn family(address: &SocketAddr) -> String {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned()
+}

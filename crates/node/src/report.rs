@@ -1,0 +1,61 @@
+//! A failure as JSON.
+
+use offloop_engine::{Addresses, Report};
+use serde::Serialize;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Json<'a> {
+    #[serde(skip_serializing_if = "is_zero")]
+    server: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+    /// Negative, as libuv's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    syscall: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<u8>,
+    #[serde(flatten)]
+    addresses: JsonAddresses,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonAddresses {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_port: Option<u16>,
+}
+
+pub(crate) fn to_json(report: &Report) -> Vec<u8> {
+    let Addresses { remote, local } = report.addresses;
+    let json = Json {
+        server: report.server,
+        code: report.code.as_deref(),
+        message: &report.message,
+        errno: report.errno.map(|errno| -errno),
+        syscall: report.syscall,
+        alert: report.alert,
+        addresses: JsonAddresses {
+            remote_address: remote.map(|address| address.ip().to_string()),
+            remote_port: remote.map(|address| address.port()),
+            local_address: local.map(|address| address.ip().to_string()),
+            local_port: local.map(|address| address.port()),
+        },
+    };
+    serde_json::to_vec(&json).expect("strings and numbers always serialise")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,58 @@
+//! The facts of an open connection, for JavaScript.
+
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+use offloop_engine::tls::{Code, Session};
+
+/// What was agreed in the handshake.
+#[napi(object)]
+pub struct NativeSession {
+    /// 'TLSv1.2' or 'TLSv1.3'.
+    pub protocol: String,
+    /// OpenSSL's name of the cipher suite.
+    pub cipher_name: String,
+    /// IANA's name of it.
+    pub cipher_standard_name: String,
+    /// The version that it was made for.
+    pub cipher_version: String,
+    /// The application protocol.
+    pub alpn: Option<String>,
+    /// The server name that the client asked for.
+    pub servername: Option<String>,
+    /// Was an earlier session resumed?
+    pub resumed: bool,
+    /// OpenSSL's name of the key exchange group.
+    pub group: Option<String>,
+    /// Did the client's certificate verify?
+    pub authorized: bool,
+    /// Why it did not, where one was asked for.
+    pub authorization_error: Option<String>,
+    /// The client's chain, DER, its own certificate first.
+    pub peer_certificates: Vec<Buffer>,
+}
+
+impl From<&Session> for NativeSession {
+    fn from(session: &Session) -> Self {
+        Self {
+            protocol: session.protocol.as_str().to_owned(),
+            cipher_name: session.cipher.name.to_owned(),
+            cipher_standard_name: session.cipher.standard_name.to_owned(),
+            cipher_version: session.cipher.version.to_owned(),
+            // ALPN names are bytes; Node shows them as latin1.
+            alpn: session
+                .alpn
+                .as_deref()
+                .map(|name| name.iter().copied().map(char::from).collect()),
+            servername: session.server_name.as_deref().map(str::to_owned),
+            resumed: session.resumed,
+            group: session.group.map(str::to_owned),
+            authorized: session.authorized,
+            authorization_error: session.authorization_error.map(Code::as_str).map(str::to_owned),
+            peer_certificates: session
+                .peer_certificates
+                .iter()
+                .map(|certificate| Buffer::from(certificate.as_ref()))
+                .collect(),
+        }
+    }
+}
