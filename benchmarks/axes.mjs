@@ -1,0 +1,179 @@
+// What is compared: one row for each axis. A figure's `of` takes what lane.mjs measured.
+import { run, weigh } from './lane.mjs';
+
+const higher = 'higher is better';
+const lower = 'lower is better';
+
+const handshakes = ({ load }) => load.connections_per_second;
+const p50 = ({ load }) => load.p50_us;
+const bulk = ({ load }) => load.megabytes_per_second;
+
+export const axes = [
+  {
+    name: 'handshake-p256',
+    title: 'full P-256 handshakes, 32 on their way',
+    service: 'echo',
+    key: 'p256',
+    measure: window('handshakes', '--in-flight', '32', '--no-echo'),
+    figures: [{ name: 'connections', unit: '/s', better: higher, of: handshakes }],
+  },
+  {
+    name: 'handshake-rsa2048',
+    title: 'full RSA-2048 handshakes, 32 on their way',
+    service: 'echo',
+    key: 'rsa2048',
+    measure: window('handshakes', '--in-flight', '32', '--no-echo'),
+    figures: [{ name: 'connections', unit: '/s', better: higher, of: handshakes }],
+  },
+  {
+    name: 'connection-main-thread',
+    title: 'main thread for one connection: RSA-2048 handshake, one echo, close',
+    service: 'echo',
+    key: 'rsa2048',
+    measure: window('handshakes', '--in-flight', '32'),
+    figures: [
+      {
+        name: 'main thread',
+        unit: 'us',
+        better: lower,
+        of: ({ server }) => (server.all.mainThread * 1000) / server.all.connections,
+      },
+    ],
+  },
+  {
+    name: 'echo64',
+    title: 'echo of 16 bytes on 64 connections',
+    service: 'echo',
+    key: 'p256',
+    measure: window('echo', '--connections', '64', '--size', '16'),
+    figures: [
+      { name: 'messages', unit: '/s', better: higher, of: ({ load }) => load.messages_per_second },
+      {
+        name: 'main thread a message',
+        unit: 'us',
+        better: lower,
+        of: ({ load, server }) => (server.all.mainThreadShare * 1e6) / load.messages_per_second,
+      },
+    ],
+  },
+  {
+    name: 'http64',
+    title: 'https keep-alive requests on 64 connections',
+    service: 'http',
+    key: 'p256',
+    measure: window('http', '--connections', '64'),
+    figures: [
+      { name: 'requests', unit: '/s', better: higher, of: ({ load }) => load.requests_per_second },
+    ],
+  },
+  {
+    name: 'echo1',
+    title: 'echo of 16 bytes on one quiet connection',
+    service: 'echo',
+    key: 'p256',
+    measure: window('echo', '--connections', '1', '--size', '16'),
+    figures: [{ name: 'p50', unit: 'us', better: lower, of: p50 }],
+  },
+  {
+    name: 'http1',
+    title: 'https keep-alive requests on one connection',
+    service: 'http',
+    key: 'p256',
+    measure: window('http', '--connections', '1'),
+    figures: [{ name: 'p50', unit: 'us', better: lower, of: p50 }],
+  },
+  {
+    name: 'download4',
+    title: 'download on 4 connections',
+    service: 'download',
+    key: 'p256',
+    measure: window('download', '--connections', '4'),
+    figures: [{ name: 'throughput', unit: 'MB/s', better: higher, of: bulk }],
+  },
+  {
+    name: 'upload4',
+    title: 'upload on 4 connections',
+    service: 'upload',
+    key: 'p256',
+    measure: window('upload', '--connections', '4'),
+    figures: [{ name: 'throughput', unit: 'MB/s', better: higher, of: bulk }],
+  },
+  {
+    name: 'idle-memory',
+    title: 'memory of an idle connection, of 2,000',
+    service: 'echo',
+    key: 'p256',
+    measure: (lane) => weigh(lane, 2000),
+    figures: [
+      { name: 'memory', unit: 'KiB', better: lower, of: ({ bytesEach }) => bytesEach / 1024 },
+    ],
+  },
+  {
+    name: 'storm',
+    title: '650 busy connections, then also 160 new RSA-2048 ones a second',
+    service: 'echo',
+    key: 'rsa2048',
+    measure: (lane, { seconds }) =>
+      run(lane, [
+        'storm',
+        '--clients=650',
+        '--rate=160',
+        '--size=64',
+        `--calm-seconds=${seconds}`,
+        `--seconds=${3 * seconds}`,
+      ]),
+    figures: [
+      {
+        name: 'new served of 160',
+        unit: '/s',
+        better: higher,
+        of: ({ load }) => load.newcomers.served_per_second,
+      },
+      {
+        name: 'busy messages in the storm',
+        unit: '/s',
+        better: higher,
+        of: ({ load }) => load.storm.messages_per_second,
+      },
+      {
+        name: 'own calm traffic kept',
+        unit: '%',
+        better: higher,
+        of: ({ load }) => (100 * load.storm.messages_per_second) / load.calm.messages_per_second,
+      },
+      {
+        name: 'busy p99 in the storm',
+        unit: 'ms',
+        better: lower,
+        of: ({ load }) => load.storm.p99_us / 1000,
+      },
+    ],
+  },
+];
+
+/** Shares of a core in one run: the client's, and what neither client nor server took. */
+export function sharesOf({ load, server }) {
+  const parts = load.mode === 'storm' ? ['calm', 'storm'] : ['all'];
+  const rows = parts
+    .filter((part) => server?.[part])
+    .map((part) => {
+      const client = (part === 'all' ? load : load[part]).client_cpu;
+      return { client, others: server[part].machineShare - server[part].cpuShare - client };
+    });
+  if (rows.length === 0) return null;
+  return {
+    client: Math.max(...rows.map((row) => row.client)),
+    others: Math.max(...rows.map((row) => row.others)),
+  };
+}
+
+/** Connections that failed while it was measured: a run with some is no measurement. */
+export function failuresOf({ load }) {
+  const parts = load.mode === 'storm' ? [load.calm, load.storm] : [load];
+  const failed = parts.reduce((sum, part) => sum + (part.failed ?? 0), 0);
+  return failed ? `${failed} failed: ${parts.find((part) => part.first_error)?.first_error}` : null;
+}
+
+function window(...args) {
+  return (lane, { seconds }) => run(lane, [...args, '--seconds', String(seconds)]);
+}
