@@ -1,0 +1,322 @@
+import { AsyncResource } from 'node:async_hooks';
+import { Connection } from './connection.js';
+import type { NativeReport } from './errors.js';
+import {
+  ACCEPT_ERROR,
+  CIPHERTEXT,
+  CIPHERTEXT_END,
+  CIPHERTEXT_TAKEN,
+  CLOSED,
+  DATA,
+  DROPPED,
+  END,
+  ERROR,
+  FAILED,
+  MORE,
+  type NativeAddresses,
+  NativeHub,
+  OPEN,
+  OP_DESTROY,
+  SERVER_CLOSED,
+  WORDS,
+  WRITTEN,
+} from './native.js';
+import { Submission } from './submission.js';
+
+/**
+ * Records handled in one turn of the event loop. A turn is one macrotask: microtasks and
+ * `process.nextTick` run after it, timers and other I/O get their chance between turns.
+ */
+const TURN_RECORDS = 1024;
+const TURN_SLABS = 4;
+const SLAB_BYTES = 64 * 1024;
+const SLAB_MINIMUM = 4096;
+/** How long process exit may wait for bytes that were handed over, in ms. */
+const FINISH_MS = 500;
+
+/** What the core says about a handshake that failed. */
+export interface FailureReport extends NativeReport, NativeAddresses {
+  server: number;
+}
+
+/** A server as the hub sees it. */
+export interface HubServer {
+  onOpen(connection: Connection): void;
+  /** Does anybody listen to handshakes that fail? Without, their reports are not even parsed. */
+  wantsFailures(): boolean;
+  onFailed(report: FailureReport): void;
+  onDropped(payload: Payload): void;
+  onAcceptError(payload: Payload): void;
+  onServerClosed(id: number): void;
+}
+
+/** A handshake on a stream that JavaScript handed over. */
+export interface HubArrival {
+  /** Given up: what still arrives for it concerns nobody. */
+  readonly over: boolean;
+  onOpen(connection: Connection): void;
+  onFailed(report: FailureReport): void;
+  /** The answer to a DESTROY while it was still shaking hands. */
+  onClosed(): void;
+}
+
+/** A stream whose ciphertext JavaScript carries. */
+export interface HubStream {
+  onCiphertext(chunk: Buffer): void;
+  onCiphertextEnd(): void;
+  onCiphertextTaken(bytes: number): void;
+}
+
+/** A payload in the slab, looked at only by those who care. */
+export class Payload {
+  constructor(
+    private readonly slab: Buffer,
+    private readonly start: number,
+    private readonly end: number,
+  ) {}
+
+  bytes(): Buffer {
+    return this.slab.subarray(this.start, this.end);
+  }
+
+  /** JSON. */
+  parse<T>(): T {
+    return JSON.parse(this.slab.toString('utf8', this.start, this.end)) as T;
+  }
+}
+
+/** Drains records from Rust to connections and servers; owns what goes the other way. */
+export class Hub {
+  readonly native: NativeHub;
+  readonly submission: Submission;
+  readonly servers = new Map<number, HubServer>();
+  /** By `key`: a slot may be another's already while records about its last owner still wait. */
+  readonly arrivals = new Map<number, HubArrival>();
+  readonly streams = new Map<number, HubStream>();
+  private readonly connections: (Connection | undefined)[] = [];
+  private readonly records = new Uint32Array(TURN_RECORDS * WORDS);
+  private slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** Where the next payload lies; everything before it belongs to readers. */
+  private offset = 0;
+  private next = 0;
+  private count = 0;
+  private more = false;
+  private holders = 0;
+  private readonly turn = (): void => this.runTurn();
+
+  constructor() {
+    this.native = new NativeHub(this.turn);
+    this.submission = new Submission(this.native, (slot, generation) =>
+      this.find(slot, generation),
+    );
+    process.on('exit', () => this.finish());
+  }
+
+  /** The event loop must stay alive for one more socket, handshake or server. */
+  retain(): void {
+    if (this.holders++ === 0) this.native.refer();
+  }
+
+  release(): void {
+    if (--this.holders === 0) this.native.unref();
+  }
+
+  private find(slot: number, generation: number): Connection | undefined {
+    const connection = this.connections[slot];
+    return connection !== undefined && connection.generation === generation
+      ? connection
+      : undefined;
+  }
+
+  /**
+   * One turn. A throw in a user's handler leaves through here to 'uncaughtException'; the records
+   * behind it are kept and follow in a turn of their own.
+   */
+  private runTurn(): void {
+    let complete = false;
+    this.submission.hold();
+    try {
+      this.drain();
+      this.submission.flush();
+      complete = true;
+    } finally {
+      if (!complete || this.more) setImmediate(this.turn);
+    }
+  }
+
+  private drain(): void {
+    let budget = TURN_RECORDS;
+    let slabs = TURN_SLABS;
+    // What a throw left behind comes first.
+    if (this.next < this.count) this.dispatch();
+    do {
+      if (SLAB_BYTES - this.offset < SLAB_MINIMUM) {
+        if (--slabs < 0) return;
+        this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+        this.offset = 0;
+      }
+      const answer = this.native.drain(
+        this.records,
+        this.offset === 0 ? this.slab : this.slab.subarray(this.offset),
+      );
+      this.more = (answer & MORE) !== 0;
+      this.count = answer & ~MORE;
+      this.next = 0;
+      budget -= this.count;
+      this.dispatch();
+    } while (this.more && budget > 0);
+  }
+
+  private dispatch(): void {
+    const { records } = this;
+    // Cursors move before the handler runs, so that after a throw nothing comes twice.
+    while (this.next < this.count) {
+      const at = this.next++ * WORDS;
+      const slot = records[at + 1];
+      const value = records[at + 3];
+      switch (records[at]) {
+        case DATA: {
+          const start = this.offset;
+          this.offset = start + value;
+          const connection = this.connections[slot];
+          if (connection !== undefined && connection.generation === records[at + 2])
+            connection.onData(this.slab.subarray(start, this.offset));
+          break;
+        }
+        case WRITTEN: {
+          const connection = this.connections[slot];
+          if (connection !== undefined && connection.generation === records[at + 2])
+            connection.onWritten(value);
+          break;
+        }
+        default:
+          this.dispatchRare(records[at], slot, records[at + 2], value);
+      }
+    }
+  }
+
+  private dispatchRare(kind: number, slot: number, generation: number, value: number): void {
+    switch (kind) {
+      case OPEN:
+        return this.open(slot, generation, value);
+      case END:
+        return this.find(slot, generation)?.onEnd();
+      case CLOSED:
+        return this.closed(slot, generation);
+      case ERROR: {
+        const payload = this.payload(value);
+        return this.find(slot, generation)?.onError(payload.parse<NativeReport>());
+      }
+      case FAILED:
+        return this.failed(key(slot, generation), this.payload(value));
+      case CIPHERTEXT: {
+        const payload = this.payload(value);
+        return this.streams.get(key(slot, generation))?.onCiphertext(payload.bytes());
+      }
+      case CIPHERTEXT_END:
+        return this.streams.get(key(slot, generation))?.onCiphertextEnd();
+      case CIPHERTEXT_TAKEN:
+        return this.streams.get(key(slot, generation))?.onCiphertextTaken(value);
+      case SERVER_CLOSED: {
+        const server = this.servers.get(slot);
+        this.servers.delete(slot);
+        return server?.onServerClosed(slot);
+      }
+      case DROPPED: {
+        const payload = this.payload(value);
+        return this.servers.get(slot)?.onDropped(payload);
+      }
+      case ACCEPT_ERROR: {
+        const payload = this.payload(value);
+        return this.servers.get(slot)?.onAcceptError(payload);
+      }
+      default:
+        // Without its payload's meaning the rest of the batch can't be read.
+        throw new Error(`offloop: record of unknown kind ${kind}: binding and package differ`);
+    }
+  }
+
+  private open(slot: number, generation: number, serverId: number): void {
+    const arrival = this.arrivals.get(key(slot, generation));
+    if (arrival?.over) return;
+    const server = serverId === 0 ? undefined : this.servers.get(serverId);
+    if (arrival === undefined && server === undefined) {
+      this.submission.control(OP_DESTROY, slot, generation, 0);
+      return;
+    }
+    const connection = new Connection(this, slot, generation);
+    this.connections[slot] = connection;
+    if (arrival !== undefined) {
+      this.arrivals.delete(key(slot, generation));
+      arrival.onOpen(connection);
+    } else {
+      server!.onOpen(connection);
+    }
+  }
+
+  private closed(slot: number, generation: number): void {
+    const id = key(slot, generation);
+    this.streams.delete(id);
+    const arrival = this.arrivals.get(id);
+    if (arrival !== undefined) {
+      this.arrivals.delete(id);
+      arrival.onClosed();
+      return;
+    }
+    const connection = this.find(slot, generation);
+    if (connection === undefined) return;
+    this.connections[slot] = undefined;
+    connection.onClosed();
+  }
+
+  private failed(id: number, payload: Payload): void {
+    this.streams.delete(id);
+    const arrival = this.arrivals.get(id);
+    if (arrival !== undefined) {
+      this.arrivals.delete(id);
+      arrival.onFailed(payload.parse<FailureReport>());
+      return;
+    }
+    for (const server of this.servers.values()) {
+      if (!server.wantsFailures()) continue;
+      const report = payload.parse<FailureReport>();
+      this.servers.get(report.server)?.onFailed(report);
+      return;
+    }
+  }
+
+  /** Takes the next payload; to be called for each record that has one, wanted or not. */
+  private payload(size: number): Payload {
+    const start = this.offset;
+    this.offset = start + size;
+    return new Payload(this.slab, start, this.offset);
+  }
+
+  /** The process ends: what programs wrote goes out, as far as a bounded time allows. */
+  private finish(): void {
+    this.submission.hold();
+    for (const connection of this.connections) connection?.writeBuffered();
+    this.submission.flush();
+    this.native.finish(FINISH_MS);
+  }
+}
+
+/** Slot and generation as one number. */
+export function key(slot: number, generation: number): number {
+  return slot * 2 ** 32 + generation;
+}
+
+// The doorbell's callbacks run in the async context of the hub's making: not that of the request
+// which happens to need it first, so that no AsyncLocalStorage leaks into every handler.
+const scope = new AsyncResource('OFFLOOP');
+let instance: Hub | undefined;
+
+/** The hub of this environment, made on first use. */
+export function hub(): Hub {
+  return (instance ??= scope.runInAsyncScope(() => new Hub()));
+}
+
+/** The hub if there is one already. */
+export function existingHub(): Hub | undefined {
+  return instance;
+}

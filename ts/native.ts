@@ -1,0 +1,67 @@
+/**
+ * The border: the only module that imports the native binding. Its declarations are generated
+ * from documented Rust (crates/node); these are the rules they follow.
+ *
+ * - Absent is `null` in answers and a missing field in objects; data is plain, never a class.
+ * - A typed array passed to a call belongs to Rust during that call only: Rust copies what it
+ *   keeps. `drain` fills arrays that JavaScript made and keeps.
+ * - A connection is a (slot, generation) pair. A slot is free for the next connection from its
+ *   CLOSED or FAILED record on, drained or not: `adopt` may answer with the slot of a connection
+ *   whose CLOSED is still to come. Both sides ignore a pair that is no longer there.
+ * - The doorbell runs on the event loop, coalesced. What it throws reaches 'uncaughtException'.
+ * - Records of one connection arrive in order; operations on one are carried out in order.
+ * - One hub for each environment (main thread or worker); nothing of it crosses threads.
+ *
+ * Only this module, the hub and its submission touch the native hub; a SecureContext holds a
+ * NativeContext without looking into it.
+ */
+
+export { Hub as NativeHub, NativeContext } from '../native/binding.js';
+export type {
+  NativeAcceptOptions,
+  NativeAddresses,
+  NativeListening,
+  NativeSession,
+  NativeSettings,
+  NativeSlot,
+  NativeStats,
+} from '../native/binding.js';
+
+/** A record or an operation is four words: kind, slot, generation, value. */
+export const WORDS = 4;
+
+/** In the answer of `drain`: there is more, call again. */
+export const MORE = 0x80000000;
+
+/** In the place of an opcode after `submit`: the bytes are in the kernel already. */
+export const DONE_INLINE = 1;
+
+/** Kinds of records, from Rust. */
+export const OPEN = 1;
+export const DATA = 2;
+export const END = 3;
+export const WRITTEN = 4;
+export const ERROR = 5;
+export const CLOSED = 6;
+export const FAILED = 7;
+export const CIPHERTEXT = 8;
+export const CIPHERTEXT_END = 9;
+export const SERVER_CLOSED = 10;
+export const DROPPED = 11;
+export const ACCEPT_ERROR = 12;
+export const CIPHERTEXT_TAKEN = 13;
+
+/** Opcodes, to Rust. */
+export const OP_WRITE_SLAB = 1;
+export const OP_WRITE_BUFFER = 2;
+export const OP_END = 3;
+export const OP_DESTROY = 4;
+export const OP_RESET = 5;
+export const OP_PAUSE = 6;
+export const OP_RESUME = 7;
+export const OP_CIPHERTEXT_SLAB = 8;
+export const OP_CIPHERTEXT_BUFFER = 9;
+export const OP_CIPHERTEXT_END = 10;
+export const OP_CIPHERTEXT_SENT = 11;
+export const OP_NO_DELAY = 12;
+export const OP_KEEP_ALIVE = 13;
