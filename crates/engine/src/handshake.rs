@@ -60,6 +60,10 @@ pub(crate) async fn handshake(
 /// After a failure: gives the client the chance to read its alert.
 pub(crate) async fn linger(connection: &Connection) {
     connection.transport.shutdown();
+    if connection.transport.foreign().is_some() {
+        // Its host has the alert already and owns the rest.
+        return;
+    }
     let drain = async {
         let mut left = LINGER_BYTES;
         while left > 0 {

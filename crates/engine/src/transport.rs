@@ -130,9 +130,10 @@ impl Write for &Transport {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             // Node ignores SIGPIPE, other embedders may not.
-            Transport::Socket(socket) => {
-                socket.get_ref().send_vectored_with_flags(slices, NO_SIGNAL)
-            }
+            Transport::Socket(socket) => match slices {
+                [slice] => socket.get_ref().send_with_flags(slice, NO_SIGNAL),
+                slices => socket.get_ref().send_vectored_with_flags(slices, NO_SIGNAL),
+            },
             Transport::Foreign(foreign) => foreign.send(slices),
         }
     }

@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
-use offloop_engine::tls::{Code, Session};
+use offloop_engine::tls::{CertificateDer, Code, Session};
 
 /// What was agreed in the handshake.
 #[napi(object)]
@@ -29,6 +29,8 @@ pub struct NativeSession {
     pub authorization_error: Option<String>,
     /// The client's chain, DER, its own certificate first.
     pub peer_certificates: Vec<Buffer>,
+    /// The chain that the client was shown, DER, the server's own certificate first.
+    pub certificate: Vec<Buffer>,
 }
 
 impl From<&Session> for NativeSession {
@@ -48,11 +50,12 @@ impl From<&Session> for NativeSession {
             group: session.group.map(str::to_owned),
             authorized: session.authorized,
             authorization_error: session.authorization_error.map(Code::as_str).map(str::to_owned),
-            peer_certificates: session
-                .peer_certificates
-                .iter()
-                .map(|certificate| Buffer::from(certificate.as_ref()))
-                .collect(),
+            peer_certificates: buffers(&session.peer_certificates),
+            certificate: buffers(session.own_certificates()),
         }
     }
+}
+
+fn buffers(certificates: &[CertificateDer<'static>]) -> Vec<Buffer> {
+    certificates.iter().map(|certificate| Buffer::from(certificate.as_ref())).collect()
 }

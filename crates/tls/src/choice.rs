@@ -6,7 +6,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::client_hello::extension;
 use crate::context::IdentityConfig;
-use crate::identity::KeyKind;
+use crate::identity::{KeyKind, OwnChain};
 use crate::reader::Reader;
 use crate::{ClientHello, Cost, ProtocolVersion, ServerContext};
 
@@ -21,6 +21,7 @@ pub(crate) struct Choice {
     resumption: Option<Resumption>,
     /// Takes no tickets.
     fresh: Arc<ServerConfig>,
+    own: OwnChain,
     full_cost: Cost,
 }
 
@@ -30,6 +31,11 @@ struct Resumption {
 }
 
 impl Choice {
+    /// What the client is shown.
+    pub(crate) fn own_chain(&self) -> OwnChain {
+        self.own.clone()
+    }
+
     pub(crate) fn new(hello: &ClientHello, context: &ServerContext) -> Self {
         let version = negotiated(hello, context);
         let chosen = choose_identity(hello, context, version);
@@ -42,7 +48,8 @@ impl Choice {
             KeyKind::Rsa => Cost::Heavy,
             KeyKind::Other => Cost::Light,
         };
-        Self { resumption, fresh: Arc::clone(&chosen.fresh), full_cost }
+        let own = OwnChain::of(&chosen.identity);
+        Self { resumption, fresh: Arc::clone(&chosen.fresh), own, full_cost }
     }
 
     pub(crate) fn cost(&self) -> Cost {

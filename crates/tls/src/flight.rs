@@ -2,6 +2,7 @@ use rustls::{Error, HandshakeKind, InvalidMessage, ServerConnection};
 
 use crate::choice::Choice;
 use crate::hello_assembly::WholeHello;
+use crate::identity::OwnChain;
 use crate::inbound::{APPLICATION_DATA, Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS};
 use crate::{
     Alert, Code, Cost, Established, Failure, HandshakeLimits, Job, NeedBytes, Outgoing, Records,
@@ -14,6 +15,7 @@ pub(crate) struct ClientFlight {
     connection: Box<ServerConnection>,
     context: ServerContext,
     server_name: Option<Box<str>>,
+    own: OwnChain,
     inbound: Inbound,
     limits: HandshakeLimits,
     retry_cost: Cost,
@@ -40,6 +42,7 @@ impl ClientFlight {
         let WholeHello { accepted, hello, inbound, limits } = whole;
         let server_name = hello.server_name().map(Box::from);
         let retry_cost = choice.retry_cost();
+        let own = choice.own_chain();
         match accepted.into_connection(choice.into_config(&context)) {
             Ok(mut connection) => {
                 // What is queued is the caller's to bound, and it can't if some of it is dropped.
@@ -49,6 +52,7 @@ impl ClientFlight {
                     connection,
                     context,
                     server_name,
+                    own,
                     inbound,
                     limits,
                     retry_cost,
@@ -138,8 +142,8 @@ impl ClientFlight {
     }
 
     fn establish(self) -> Step {
-        let Self { connection, context, server_name, inbound, .. } = self;
-        match Session::new(&connection, &context, server_name) {
+        let Self { connection, context, server_name, own, inbound, .. } = self;
+        match Session::new(&connection, &context, server_name, own) {
             Ok(session) => {
                 let records = Records::new(connection, inbound.into_rest());
                 Step::Done(Box::new(Established { session, records }))

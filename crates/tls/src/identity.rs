@@ -159,3 +159,23 @@ fn key_error(error: Error) -> ContextError {
         _ => ContextError::UnsupportedKey,
     }
 }
+
+/// The chain that a client is shown, shared with the context.
+#[derive(Clone)]
+pub(crate) struct OwnChain(Arc<CertifiedKey>);
+
+impl OwnChain {
+    pub(crate) fn of(identity: &CheckedIdentity) -> Self {
+        Self(Arc::clone(&identity.key))
+    }
+
+    pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0.cert
+    }
+}
+
+impl fmt::Debug for OwnChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OwnChain").field(&self.certificates().len()).finish()
+    }
+}

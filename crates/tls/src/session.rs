@@ -1,6 +1,7 @@
 use rustls::{HandshakeKind, ServerConnection};
 use rustls_pki_types::CertificateDer;
 
+use crate::identity::OwnChain;
 use crate::{CipherInfo, CipherSuite, Code, Failure, Group, ProtocolVersion, ServerContext};
 
 /// What was agreed in a handshake.
@@ -26,14 +27,21 @@ pub struct Session {
     /// Why it is not authorized: [`Code::as_str`] gives `socket.authorizationError`. `None` if it
     /// is, or if no certificate was asked for.
     pub authorization_error: Option<Code>,
+    own: OwnChain,
 }
 
 impl Session {
+    /// The chain that the client was shown, the server's own certificate first.
+    pub fn own_certificates(&self) -> &[CertificateDer<'static>] {
+        self.own.certificates()
+    }
+
     /// The facts of a finished handshake. Verifies the client's chain where the handshake didn't.
     pub(crate) fn new(
         connection: &ServerConnection,
         context: &ServerContext,
         server_name: Option<Box<str>>,
+        own: OwnChain,
     ) -> Result<Self, Failure> {
         let unfinished = || Failure::from(&rustls::Error::HandshakeNotComplete);
         let suite = connection
@@ -62,6 +70,7 @@ impl Session {
                 .and_then(|group| Group::from_rustls(group.name()))
                 .map(Group::name),
             peer_certificates,
+            own,
             authorized: authorization == Some(Ok(())),
             authorization_error: authorization.and_then(Result::err),
         })
