@@ -95,7 +95,7 @@ impl Connection {
         transport: Transport,
         id: Option<ConnectionId>,
     ) -> Arc<Self> {
-        let remote = transport.socket().and_then(|socket| Addresses::of(socket).remote);
+        let remote = transport.socket().and_then(remote_address);
         Arc::new(Self {
             host: Arc::clone(host),
             worker: Arc::clone(worker),
@@ -143,7 +143,7 @@ impl Connection {
         if channel.send_now(plaintext, &mut &self.transport) {
             return Inline::Done;
         }
-        self.outbox.count(&self.host);
+        self.outbox.count(&self.host, plaintext.len());
         Inline::Blocked
     }
 
@@ -198,6 +198,10 @@ impl Connection {
         self.control.load(SeqCst) & DESTROYED != 0 || self.host.is_closed()
     }
 
+    fn is_open(&self) -> bool {
+        self.session.get().is_some()
+    }
+
     fn is_reset(&self) -> bool {
         self.control.load(SeqCst) & RESET != 0
     }
@@ -211,10 +215,13 @@ impl Connection {
             return false;
         }
         self.starved.store(true, SeqCst);
-        // The host may have drained between the look and the note.
-        !(self.undrained.load(SeqCst) <= self.host.engine.limits.received_per_connection / 2
-            && self.starved.swap(false, SeqCst))
-            || self.is_over_limit()
+        // The host may have drained between the look and the note. If it hasn't, the drain that
+        // takes this connection's last byte finds the note.
+        if self.is_over_limit() {
+            return true;
+        }
+        self.starved.store(false, SeqCst);
+        false
     }
 
     fn is_over_limit(&self) -> bool {
@@ -239,8 +246,12 @@ impl Connection {
 impl Addresses {
     pub(crate) fn of(socket: &Socket) -> Self {
         Self {
-            remote: socket.peer_addr().ok().and_then(|address| address.as_socket()),
+            remote: remote_address(socket),
             local: socket.local_addr().ok().and_then(|address| address.as_socket()),
         }
     }
+}
+
+fn remote_address(socket: &Socket) -> Option<SocketAddr> {
+    socket.peer_addr().ok()?.as_socket()
 }

@@ -16,6 +16,7 @@ pub struct Engine {
     workers: Vec<Arc<Worker>>,
     next_worker: AtomicUsize,
     pub(crate) pool: Pool,
+    pool_threads: usize,
     pub(crate) counters: Counters,
     pub(crate) limits: Limits,
     pub(crate) panic_on: Option<String>,
@@ -70,6 +71,7 @@ impl Engine {
             workers,
             next_worker: AtomicUsize::new(0),
             pool,
+            pool_threads: options.pool_threads,
             counters: Counters::default(),
             limits: Limits::DEFAULT,
             panic_on: options.panic_on,
@@ -89,6 +91,11 @@ impl Engine {
     /// Threads that own sockets.
     pub fn io_threads(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Threads that compute handshakes.
+    pub fn pool_threads(&self) -> usize {
+        self.pool_threads
     }
 
     /// Round robin: a connection stays with its worker.

@@ -86,6 +86,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Tells of a connection that the host has never heard of and will not get.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Failed { id: None, .. } | Self::Dropped { .. })
+    }
+}
+
 /// Where [`crate::Host::drain`] puts events.
 pub trait EventSink {
     /// Plaintext of a connection; returns how much was taken. Less than all ends the drain.

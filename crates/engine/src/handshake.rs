@@ -37,7 +37,7 @@ pub(crate) async fn handshake(
     received: Vec<u8>,
 ) -> Result<Box<Established>, Unopened> {
     let deadline = Instant::now() + settings.timeout;
-    let steps = Steps { connection, settings, deadline, server_name: None };
+    let steps = Steps { connection, settings, deadline, server_name: None, answered: false };
     let mut steps = pin!(timeout_at(deadline, steps.run(contexts, received)));
     std::future::poll_fn(|context| {
         connection.attention.register(context.waker());
@@ -66,22 +66,15 @@ pub(crate) async fn linger(connection: &Connection) {
     }
     let drain = async {
         let mut left = LINGER_BYTES;
-        while left > 0 {
+        while left > 0 && !connection.host.is_closed() {
             match receive(connection, <[u8]>::len).await {
                 Ok(0) | Err(_) => return,
                 Ok(bytes) => left = left.saturating_sub(bytes),
             }
         }
     };
-    let mut drain = pin!(timeout(LINGER, drain));
-    std::future::poll_fn(|context| {
-        connection.attention.register(context.waker());
-        if connection.is_destroyed() {
-            return Poll::Ready(());
-        }
-        drain.as_mut().poll(context).map(|_| ())
-    })
-    .await;
+    // Timed out or not, the socket is closed now.
+    drop(timeout(LINGER, drain).await);
 }
 
 struct Steps<'a> {
@@ -89,6 +82,8 @@ struct Steps<'a> {
     settings: &'a Settings,
     deadline: Instant,
     server_name: Option<String>,
+    /// Something was sent to the client.
+    answered: bool,
 }
 
 impl Steps<'_> {
@@ -115,8 +110,12 @@ impl Steps<'_> {
                         None => return Err(Report::internal()),
                     }
                 }
-                Step::Job(job) => self.compute(job).await?,
+                Step::Job(job) => match self.compute(job).await {
+                    Ok(step) => step,
+                    Err(report) => return Err(self.refuse(report).await),
+                },
                 Step::Send(outgoing) => {
+                    self.answered = true;
                     self.send(outgoing.bytes()).await.map_err(|e| Report::io(&e, "write"))?;
                     outgoing.sent()
                 }
@@ -155,6 +154,18 @@ impl Steps<'_> {
         Ok(())
     }
 
+    /// The job and its TLS state are gone. Before the first answer nothing is encrypted, so that
+    /// the client can still be told (RFC 8446, 6.2: `internal_error`).
+    async fn refuse(&self, mut report: Box<Report>) -> Box<Report> {
+        if !self.answered {
+            let alert = tls::Alert::InternalError;
+            report.alert = Some(alert.number());
+            // The client may be gone: the failure is reported all the same.
+            drop(self.send(&alert.plaintext_record()).await);
+        }
+        report
+    }
+
     /// The costly part. Handing over costs two thread switches, so under `Auto` a cheap job is
     /// computed here while nothing else of this worker waits.
     async fn compute(&self, job: tls::Job) -> Result<Step, Box<Report>> {
@@ -171,6 +182,7 @@ impl Steps<'_> {
             job.run()
         };
         if here {
+            Local::ring_owed_now();
             engine.counters.jobs_inline.fetch_add(1, Relaxed);
             return std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
                 .map_err(|_| Report::internal());

@@ -32,9 +32,18 @@ const LONE: usize = 2;
 /// Plaintext of at least this size travels in a buffer of its own instead of being copied together.
 const BULK: usize = 16 * 1024;
 
-/// Writes of one submission that the host's thread may send itself: so many, each so large.
+/// A submission of at most so many operations may be sent by the host's thread itself, and so many
+/// bytes between two drains: sealing and sending them takes some 50 us, about what waking a worker
+/// and being woken by it would.
 const INLINE_WRITES: usize = 4;
-const INLINE_BYTES: usize = 16 * 1024;
+const INLINE_BYTES: usize = 256 * 1024;
+
+/// What an event counts beside its plaintext: many small ones cost memory too.
+pub(crate) const EVENT: usize = 64;
+
+/// Failed or dropped connections that are told one by one until the next drain; more are only
+/// counted, so that a flood behind a blocked event loop takes no memory.
+const REFUSALS: usize = 4096;
 
 /// What a drained batch's buffer keeps for the next one.
 const RECYCLED: usize = 256 * 1024;
@@ -45,9 +54,12 @@ pub struct Host {
     doorbell: Box<dyn Doorbell>,
     rung: AtomicBool,
     last_batch: AtomicUsize,
+    inline_left: AtomicUsize,
     queue: Mutex<Batch>,
     draining: Mutex<Draining>,
     slots: Mutex<Slots<Arc<Connection>>>,
+    /// Connections in their handshake, which may have no slot yet.
+    arrivals: Mutex<Slots<Arc<Connection>>>,
     servers: Mutex<HashMap<u32, Arc<Server>>>,
     next_server: AtomicU32,
     unsent: AtomicUsize,
@@ -60,6 +72,14 @@ pub struct Host {
 struct Batch {
     events: Vec<Event>,
     bytes: Vec<u8>,
+    refusals: usize,
+}
+
+impl Batch {
+    /// Empties it; the plaintext that was in it, in bytes as counted.
+    fn take_plaintext(&mut self) -> usize {
+        std::mem::take(self).events.iter().map(counted).sum()
+    }
 }
 
 /// The batch being handed over, and how far that has come.
@@ -130,9 +150,11 @@ impl Host {
             doorbell,
             rung: AtomicBool::new(false),
             last_batch: AtomicUsize::new(0),
+            inline_left: AtomicUsize::new(INLINE_BYTES),
             queue: Mutex::default(),
             draining: Mutex::default(),
             slots: Mutex::new(Slots::new()),
+            arrivals: Mutex::new(Slots::new()),
             servers: Mutex::default(),
             next_server: AtomicU32::new(1),
             unsent: AtomicUsize::new(0),
@@ -144,6 +166,7 @@ impl Host {
 
     /// Hands over what has happened, until there is no more or the sink is full.
     pub fn drain(&self, sink: &mut dyn EventSink) -> Drained {
+        self.inline_left.store(INLINE_BYTES, Relaxed);
         let mut draining = lock(&self.draining);
         loop {
             if !self.hand_over(&mut draining, sink) {
@@ -160,10 +183,8 @@ impl Host {
                 let mut recycled = bytes;
                 recycled.clear();
                 recycled.shrink_to(RECYCLED);
-                Batch {
-                    events: std::mem::take(&mut queue.events),
-                    bytes: std::mem::replace(&mut queue.bytes, recycled),
-                }
+                let empty = Batch { bytes: recycled, ..Batch::default() };
+                std::mem::replace(&mut *queue, empty)
             };
             self.last_batch.store(batch.events.len(), Relaxed);
             *draining = Draining {
@@ -187,7 +208,7 @@ impl Host {
             let Some(connection) = lock(&self.slots).get(id).cloned() else { continue };
             let attend = match operation {
                 Operation::Write => {
-                    let inline = if few && bytes.len() <= INLINE_BYTES {
+                    let inline = if few && self.may_inline(bytes.len()) {
                         connection.send_inline(bytes)
                     } else {
                         Inline::No
@@ -330,23 +351,34 @@ impl Host {
             connection.destroy(false);
         }
         attend_all(connections);
+        attend_all(lock(&self.arrivals).values().cloned().collect());
+        // Nothing is pushed any more: what nobody will drain no longer counts.
+        let mut undrained = lock(&self.queue).take_plaintext();
+        undrained += lock(&self.draining).take_plaintext();
+        self.engine.counters.received_bytes_queued.fetch_sub(count(undrained), Relaxed);
     }
 
     pub(crate) fn push(self: &Arc<Self>, event: Event) {
-        self.push_all(event, &[]);
+        // A host that has closed is told nothing more.
+        let _taken: bool = self.push_all(event, &[]);
     }
 
-    /// Plaintext of a connection. Small pieces are copied together; a large one gives its buffer
-    /// away and leaves an empty one.
+    /// Plaintext of a connection, with [`EVENT`] in `counted`. Small pieces are copied together; a
+    /// large one gives its buffer away and leaves an empty one.
     pub(crate) fn push_data(self: &Arc<Self>, id: ConnectionId, plaintext: &mut Vec<u8>) {
         let bytes = plaintext.len();
-        self.engine.counters.received_bytes_queued.fetch_add(count(bytes), Relaxed);
-        if bytes >= BULK {
+        let counted = count(bytes + EVENT);
+        self.engine.counters.received_bytes_queued.fetch_add(counted, Relaxed);
+        let taken = if bytes >= BULK {
             let data = std::mem::take(plaintext);
-            self.push_all(Event::Bulk { id, data }, &[]);
+            self.push_all(Event::Bulk { id, data }, &[])
         } else {
-            self.push_all(Event::Data { id, bytes }, plaintext);
+            let taken = self.push_all(Event::Data { id, bytes }, plaintext);
             plaintext.clear();
+            taken
+        };
+        if !taken {
+            self.engine.counters.received_bytes_queued.fetch_sub(counted, Relaxed);
         }
     }
 
@@ -364,6 +396,12 @@ impl Host {
     /// A listener's connection becomes known to the host: gives it its slot.
     pub(crate) fn insert(&self, connection: &Arc<Connection>) -> ConnectionId {
         lock(&self.slots).insert_with(|_| Arc::clone(connection))
+    }
+
+    /// Lets `close` find a connection while it is in its handshake.
+    pub(crate) fn arrives(&self, connection: &Arc<Connection>) -> Arrival<'_> {
+        let id = lock(&self.arrivals).insert_with(|_| Arc::clone(connection));
+        Arrival { host: self, id }
     }
 
     /// Pushes `event`, then gives the slot back: whatever takes it next is pushed later.
@@ -396,18 +434,25 @@ impl Host {
         }
     }
 
-    fn push_all(self: &Arc<Self>, event: Event, bytes: &[u8]) {
+    /// False when the host takes no events any more.
+    fn push_all(self: &Arc<Self>, event: Event, bytes: &[u8]) -> bool {
         let waiting = {
             let mut queue = lock(&self.queue);
             if self.is_closed() {
-                return;
+                return false;
+            }
+            if event.is_refusal() {
+                queue.refusals += 1;
+                if queue.refusals > REFUSALS {
+                    return true;
+                }
             }
             queue.events.push(event);
             queue.bytes.extend_from_slice(bytes);
             queue.events.len()
         };
         if self.rung.load(SeqCst) {
-            return;
+            return true;
         }
         let now =
             !Local::is_worker() || waiting >= RING_AT || self.last_batch.load(Relaxed) <= LONE;
@@ -416,6 +461,15 @@ impl Host {
         } else {
             Local::owe(self);
         }
+        true
+    }
+
+    /// Takes `bytes` off what the host's thread may still send itself.
+    fn may_inline(&self, bytes: usize) -> bool {
+        // Only the host's thread submits and drains.
+        let left = self.inline_left.load(Relaxed);
+        self.inline_left.store(left.saturating_sub(bytes), Relaxed);
+        bytes <= left
     }
 
     /// True when all of the batch is handed over.
@@ -428,13 +482,15 @@ impl Host {
                     let plaintext = &draining.bytes[draining.taken..draining.taken + bytes];
                     let taken = sink.data(id, plaintext);
                     draining.taken += taken;
-                    self.drained(id, taken, &mut waiting);
-                    (taken < bytes).then_some(Event::Data { id, bytes: bytes - taken })
+                    let left = taken < bytes;
+                    self.drained(id, if left { taken } else { taken + EVENT }, &mut waiting);
+                    left.then_some(Event::Data { id, bytes: bytes - taken })
                 }
                 Event::Bulk { id, data } => {
                     let taken = sink.data(id, &data[draining.bulk_taken..]);
-                    self.drained(id, taken, &mut waiting);
-                    draining.advance(&data, taken).then_some(Event::Bulk { id, data })
+                    let left = draining.advance(&data, taken);
+                    self.drained(id, if left { taken } else { taken + EVENT }, &mut waiting);
+                    left.then_some(Event::Bulk { id, data })
                 }
                 Event::Ciphertext { id, data } => {
                     let taken = sink.ciphertext(id, &data[draining.bulk_taken..]);
@@ -496,6 +552,13 @@ impl Host {
 }
 
 impl Draining {
+    /// Empties it; the plaintext that was left in it, in bytes as counted.
+    fn take_plaintext(&mut self) -> usize {
+        let mut left = std::mem::take(self);
+        let events = left.unfinished.take().into_iter().chain(left.batch);
+        events.map(|event| counted(&event)).sum::<usize>().saturating_sub(left.bulk_taken)
+    }
+
     /// Notes that so much of a large piece was taken; true while some of it is left.
     fn advance(&mut self, data: &[u8], taken: usize) -> bool {
         self.bulk_taken += taken;
@@ -504,6 +567,18 @@ impl Draining {
             self.bulk_taken = 0;
         }
         left
+    }
+}
+
+/// While it lives, the host finds a connection in its handshake.
+pub(crate) struct Arrival<'a> {
+    host: &'a Host,
+    id: ConnectionId,
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        drop(lock(&self.host.arrivals).remove(self.id));
     }
 }
 
@@ -516,6 +591,15 @@ fn attend_all(mut connections: Vec<Arc<Connection>>) {
             .partition(|connection| Arc::ptr_eq(&connection.worker, &worker));
         worker.attend(own);
         connections = others;
+    }
+}
+
+/// What an event adds to `received_bytes_queued`.
+fn counted(event: &Event) -> usize {
+    match event {
+        Event::Data { bytes, .. } => bytes + EVENT,
+        Event::Bulk { data, .. } => data.len() + EVENT,
+        _ => 0,
     }
 }
 

@@ -96,9 +96,11 @@ async fn accept_all(socket: Arc<AsyncFd<Socket>>, lease: Lease) {
                     wait = BACK_OFF;
                     admit(server, accepted);
                 }
+                // Shut down: the server was closed a moment ago, or whoever shares the socket did it.
+                Ok(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => return,
                 Ok(Err(error)) => {
                     engine.counters.accept_errors.fetch_add(1, Relaxed);
-                    if is_shortage(&error) {
+                    if !is_of_one_client(&error) {
                         let mut report = Report::io(&error, "accept");
                         report.server = server.id;
                         server.host.push(Event::AcceptError { server: server.id, report });
@@ -156,11 +158,22 @@ fn accept(socket: &Socket) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Errors that trying again at once would only repeat.
-fn is_shortage(error: &io::Error) -> bool {
+/// Errors that say something of the connection, not of the listener (accept(2), NOTES). Any other
+/// would only be repeated by trying again at once.
+fn is_of_one_client(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EINVAL)
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+        )
     )
 }
 

@@ -27,7 +27,11 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn coded(code: &'static str, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code: Some(code.into()), message: message.into(), ..Self::default() })
+        Box::new(Self {
+            code: Some(code.into()),
+            message: capped(message.into()),
+            ..Self::default()
+        })
     }
 
     pub(crate) fn io(error: &io::Error, syscall: &'static str) -> Box<Self> {
@@ -43,7 +47,7 @@ impl Report {
     pub(crate) fn tls(failure: &offloop_tls::Failure) -> Box<Self> {
         Box::new(Self {
             code: Some(failure.code().as_str().into()),
-            message: failure.to_string(),
+            message: capped(failure.to_string()),
             alert: failure.alert().map(offloop_tls::Alert::number),
             ..Self::default()
         })
@@ -63,4 +67,15 @@ impl Report {
     pub(crate) fn internal() -> Box<Self> {
         Self::coded("ERR_OFFLOOP_INTERNAL", "a task of this connection panicked")
     }
+}
+
+/// A peer can make some messages long, such as by a certificate with thousands of purposes.
+fn capped(mut message: String) -> String {
+    const MOST: usize = 512;
+    if message.len() > MOST {
+        let cut = (0..=MOST).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
+        message.truncate(cut);
+        message.push_str(" ...");
+    }
+    message
 }

@@ -13,7 +13,7 @@ pub struct Stats {
     pub open: i64,
     /// Listening sockets. Gauge.
     pub listeners: i64,
-    /// Plaintext received and not yet drained by a host, in bytes. Gauge.
+    /// Plaintext received and not yet drained by a host, in bytes, and 64 for each piece. Gauge.
     pub received_bytes_queued: i64,
     /// Plaintext submitted and not yet handed to the kernel, in bytes. Gauge.
     pub sent_bytes_queued: i64,

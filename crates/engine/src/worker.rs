@@ -102,20 +102,15 @@ impl Local {
         LOCAL.with(|local| local.is_worker.get())
     }
 
-    /// Notes that `host` has events and no ring. Rings at once when rings have waited too long.
+    /// Notes that `host` has events and no ring.
     pub(crate) fn owe(host: &Arc<Host>) {
         LOCAL.with(|local| {
             let mut owed = local.owed.borrow_mut();
             if !owed.iter().any(|other| Arc::ptr_eq(other, host)) {
                 owed.push(Arc::clone(host));
             }
-            match local.owed_since.get() {
-                None => local.owed_since.set(Some(Instant::now())),
-                Some(since) if since.elapsed() > RING_WITHIN => {
-                    drop(owed);
-                    local.ring_owed();
-                }
-                Some(_) => {}
+            if local.owed_since.get().is_none() {
+                local.owed_since.set(Some(Instant::now()));
             }
         });
     }
@@ -138,10 +133,20 @@ impl Local {
         })
     }
 
-    /// Counts the turns that tasks of this thread have had: a task that sees the count unchanged
+    /// Rings where it is owed: a task is about to keep the thread busy.
+    pub(crate) fn ring_owed_now() {
+        LOCAL.with(Self::ring_owed);
+    }
+
+    /// At the start of each turn of a task. Rings when rings have waited too long. Counts the turns that tasks of this thread have had: a task that sees the count unchanged
     /// over a yield knows that nothing else was waiting.
     pub(crate) fn turn() {
-        LOCAL.with(|local| local.turns.set(local.turns.get().wrapping_add(1)));
+        LOCAL.with(|local| {
+            local.turns.set(local.turns.get().wrapping_add(1));
+            if local.owed_since.get().is_some_and(|since| since.elapsed() > RING_WITHIN) {
+                local.ring_owed();
+            }
+        });
     }
 
     pub(crate) fn turns() -> u64 {

@@ -11,6 +11,8 @@ use offloop_engine::pool::{LaneStats, Times};
 pub struct NativeStats {
     /// Threads that own sockets.
     pub io_threads: u32,
+    /// Threads that compute handshakes.
+    pub pool_threads: u32,
     /// Connection tasks alive, handshakes included. Gauge.
     pub connections: f64,
     /// Of these, in their handshake. Gauge.
@@ -19,9 +21,9 @@ pub struct NativeStats {
     pub open: f64,
     /// Listening sockets. Gauge.
     pub listeners: f64,
-    /// Plaintext received that JavaScript has not taken, in bytes. Gauge.
+    /// Plaintext received that JavaScript has not taken, in bytes, and 64 for each piece. Gauge.
     pub received_bytes_queued: f64,
-    /// Plaintext written that no worker has taken, in bytes. Gauge.
+    /// Plaintext written that is not in the kernel, in bytes. Gauge.
     pub sent_bytes_queued: f64,
     /// Connections accepted or handed over. Counter.
     pub accepted: f64,
@@ -91,6 +93,7 @@ impl NativeStats {
         let pool = engine.pool_stats();
         Self {
             io_threads: u32::try_from(engine.io_threads()).unwrap_or(u32::MAX),
+            pool_threads: u32::try_from(engine.pool_threads()).unwrap_or(u32::MAX),
             connections: gauge(stats.connections),
             handshaking: gauge(stats.handshaking),
             open: gauge(stats.open),

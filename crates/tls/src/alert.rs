@@ -78,7 +78,7 @@ alerts! {
 impl Alert {
     /// The alert as a fatal record without encryption: right only while this end hasn't sent
     /// anything encrypted.
-    pub(crate) fn plaintext_record(self) -> Vec<u8> {
+    pub fn plaintext_record(self) -> Vec<u8> {
         vec![ALERT, 3, 3, 0, 2, FATAL, self.number()]
     }
 

@@ -9,6 +9,10 @@ use crate::tls::Records;
 pub(super) struct Channel {
     pub(super) records: Records,
     sending: Option<Sending>,
+    /// What is queued are session tickets that wait for company: sent by themselves they would
+    /// make the first answer wait for their acknowledgement (Nagle's algorithm, delayed ACK), and
+    /// cost a send(2) of their own.
+    holding: bool,
 }
 
 /// A batch of which the kernel does not have all yet.
@@ -16,30 +20,45 @@ struct Sending {
     batch: Batch,
     sealed: usize,
     close_notify: bool,
+    /// The batch's plaintext, or that of a write which was sealed before, in bytes.
+    bytes: usize,
 }
 
 /// Plaintext sealed before it is sent: one send(2) for so much.
 const SEAL_AT_ONCE: usize = 128 * 1024;
 
 impl Channel {
-    pub(super) fn new(records: Records) -> Self {
-        Self { records, sending: None }
+    /// `tickets`: all that is queued in `records` are session tickets.
+    pub(super) fn new(records: Records, tickets: bool) -> Self {
+        let holding = tickets && records.wants_write();
+        Self { records, sending: None, holding }
     }
 
     pub(super) fn is_sending(&self) -> bool {
-        self.sending.is_some() || self.records.wants_write()
+        self.sending.is_some() || self.records.wants_write() && !self.holding
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    /// What is held back is sent with the next flush.
+    pub(super) fn let_go(&mut self) {
+        self.holding = false;
     }
 
     /// Seals and sends at once; false when the kernel did not take all. Only while nothing is
     /// being sent.
     pub(super) fn send_now(&mut self, plaintext: &[u8], writer: &mut dyn Write) -> bool {
+        self.holding = false;
         self.records.seal(plaintext);
         if self.write_out(writer).is_ok() {
             return true;
         }
         // Blocked or broken: the task will find out which.
         let batch = Batch { operations: 1, ..Batch::default() };
-        self.sending = Some(Sending { batch, sealed: 0, close_notify: false });
+        let bytes = plaintext.len();
+        self.sending = Some(Sending { batch, sealed: 0, close_notify: false, bytes });
         false
     }
 
@@ -54,12 +73,16 @@ impl Channel {
         end: &mut dyn FnMut(),
     ) -> io::Result<()> {
         loop {
-            self.write_out(writer)?;
+            if !std::mem::take(&mut self.holding) {
+                self.write_out(writer)?;
+            }
             let Some(sending) = &mut self.sending else {
                 match outbox.take(host) {
                     None => return Ok(()),
                     Some(batch) => {
-                        self.sending = Some(Sending { batch, sealed: 0, close_notify: false });
+                        let bytes = batch.plaintext.len();
+                        self.sending =
+                            Some(Sending { batch, sealed: 0, close_notify: false, bytes });
                         continue;
                     }
                 }
@@ -74,6 +97,7 @@ impl Channel {
                 sending.close_notify = true;
             } else {
                 *written += sending.batch.operations;
+                outbox.sent(host, sending.bytes);
                 if sending.batch.end {
                     end();
                 }

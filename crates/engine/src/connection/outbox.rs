@@ -17,6 +17,8 @@ struct Waiting {
     batch: Batch,
     /// The host counts this connection among those with something unsent.
     counted: bool,
+    /// Plaintext that is not in the kernel, taken or not, in bytes.
+    unsent: usize,
     /// The connection broke: nothing is taken any more.
     closed: bool,
 }
@@ -45,9 +47,16 @@ impl Outbox {
         self.add(host, |batch| batch.end = true, 0)
     }
 
-    /// Notes that something is unsent which never lay here.
-    pub(super) fn count(&self, host: &Host) {
-        self.lock().count(host);
+    /// Notes that so much is unsent which never lay here.
+    pub(super) fn count(&self, host: &Host, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.count(host);
+        waiting.add_unsent(host, bytes);
+    }
+
+    /// So much of what was taken or counted is in the kernel.
+    pub(super) fn sent(&self, host: &Host, bytes: usize) {
+        self.lock().sub_unsent(host, bytes);
     }
 
     /// What waits; `None` when there is nothing, and then the connection has nothing unsent.
@@ -58,16 +67,15 @@ impl Outbox {
             return None;
         }
         self.filled.store(false, SeqCst);
-        let batch = std::mem::take(&mut waiting.batch);
-        sub_queued(host, batch.plaintext.len());
-        Some(batch)
+        Some(std::mem::take(&mut waiting.batch))
     }
 
     /// Nothing is sent any more.
     pub(super) fn close(&self, host: &Host) {
         let mut waiting = self.lock();
         waiting.closed = true;
-        sub_queued(host, waiting.batch.plaintext.len());
+        let unsent = waiting.unsent;
+        waiting.sub_unsent(host, unsent);
         waiting.batch = Batch::default();
         waiting.uncount(host);
         self.filled.store(false, SeqCst);
@@ -81,8 +89,7 @@ impl Outbox {
         fill(&mut waiting.batch);
         waiting.batch.operations += 1;
         waiting.count(host);
-        let queued = i64::try_from(bytes).unwrap_or(i64::MAX);
-        host.engine.counters.sent_bytes_queued.fetch_add(queued, Relaxed);
+        waiting.add_unsent(host, bytes);
         !self.filled.swap(true, SeqCst)
     }
 
@@ -105,9 +112,21 @@ impl Waiting {
             host.count_sent();
         }
     }
+
+    fn add_unsent(&mut self, host: &Host, bytes: usize) {
+        if !self.closed {
+            self.unsent += bytes;
+            host.engine.counters.sent_bytes_queued.fetch_add(count(bytes), Relaxed);
+        }
+    }
+
+    fn sub_unsent(&mut self, host: &Host, bytes: usize) {
+        let bytes = bytes.min(self.unsent);
+        self.unsent -= bytes;
+        host.engine.counters.sent_bytes_queued.fetch_sub(count(bytes), Relaxed);
+    }
 }
 
-fn sub_queued(host: &Host, bytes: usize) {
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    host.engine.counters.sent_bytes_queued.fetch_sub(bytes, Relaxed);
+fn count(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

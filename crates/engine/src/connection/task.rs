@@ -1,16 +1,21 @@
 //! The task of a connection: handshake, then both directions, then the end.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
 
 use super::channel::Channel;
 use super::{Connection, Settings};
 use crate::event::Event;
 use crate::handshake::{Unopened, handshake, linger};
+use crate::host::EVENT;
 use crate::report::Report;
 use crate::stats::Gauge;
-use crate::tls::{ContextTable, Established};
+use crate::tls::{ContextTable, Established, ProtocolVersion};
 use crate::worker::Local;
 
 /// Reads in one turn, before the other connections have theirs.
@@ -29,6 +34,7 @@ pub(super) async fn run(
     // Boxed: its memory goes when the connection opens.
     let handshaking = Box::pin(async {
         let _handshaking = Gauge::hold(&counters.handshaking);
+        let _arrival = connection.host.arrives(&connection);
         handshake(&connection, &settings, contexts, received).await
     });
     match handshaking.await {
@@ -39,15 +45,19 @@ pub(super) async fn run(
             }
             let _open = Gauge::hold(&counters.open);
             connection.open(*established);
-            let mut flow = Flow { connection: &connection, ended: false, fresh: true };
+            let mut flow = Flow::new(&connection);
             if let Err(report) = std::future::poll_fn(|context| flow.poll(context)).await {
+                let alerted = report.alert.is_some();
                 connection.broke(report);
                 connection.until_destroyed().await;
+                if alerted {
+                    connection.release();
+                    linger(&connection).await;
+                }
             }
         }
         Err(Unopened::Destroyed) => {}
         Err(Unopened::Failed(report)) => {
-            counters.handshakes_failed.fetch_add(1, Relaxed);
             connection.failed(report);
             linger(&connection).await;
         }
@@ -67,30 +77,32 @@ impl Drop for EndGuard<'_> {
         if connection.is_reset() {
             connection.transport.reset_on_close();
         }
-        if let Some(&id) = connection.id.get() {
-            if std::thread::panicking() {
-                connection.host.push(Event::Error { id, report: Report::internal() });
-            }
-            // Does nothing to the slot of a connection whose failure gave it back already.
-            if connection.host.knows(id) {
-                connection.host.free(id, Event::Closed(id));
+        if std::thread::panicking() {
+            match connection.id.get() {
+                Some(&id) if connection.is_open() => {
+                    connection.host.push(Event::Error { id, report: Report::internal() });
+                }
+                _ => connection.failed(Report::internal()),
             }
         }
+        connection.release();
     }
 }
 
 impl Connection {
     fn open(self: &Arc<Self>, established: Established) {
         let Established { session, records } = established;
+        let tickets = session.protocol == ProtocolVersion::Tls13;
         // The task opens once.
         drop(self.session.set(Box::new(session)));
         *self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(Channel::new(records));
+            Some(Channel::new(records, tickets));
         let id = *self.id.get_or_init(|| self.host.insert(self));
         self.host.push(Event::Open { id, server: self.server_id() });
     }
 
     fn failed(self: &Arc<Self>, mut report: Box<Report>) {
+        self.host.engine.counters.handshakes_failed.fetch_add(1, Relaxed);
         report.server = self.server_id();
         report.addresses = self.addresses();
         match self.id.get() {
@@ -103,6 +115,15 @@ impl Connection {
         self.outbox.close(&self.host);
         if let Some(&id) = self.id.get() {
             self.host.push(Event::Error { id, report });
+        }
+    }
+
+    /// Gives the slot back, unless a failure has done so already.
+    fn release(&self) {
+        if let Some(&id) = self.id.get()
+            && self.host.knows(id)
+        {
+            self.host.free(id, Event::Closed(id));
         }
     }
 
@@ -122,9 +143,20 @@ struct Flow<'a> {
     ended: bool,
     /// What came behind the client's Finished has not been looked at.
     fresh: bool,
+    /// Until then session tickets wait for company.
+    holds: Option<Pin<Box<Sleep>>>,
 }
 
-impl Flow<'_> {
+/// How long session tickets wait for the first answer.
+const HOLD: Duration = Duration::from_millis(10);
+
+impl<'a> Flow<'a> {
+    fn new(connection: &'a Arc<Connection>) -> Self {
+        let holding = connection.with_channel(|channel| channel.is_holding()).unwrap_or(false);
+        let holds = holding.then(|| Box::pin(sleep(HOLD)));
+        Self { connection, ended: false, fresh: true, holds }
+    }
+
     /// Ready when the host destroyed the connection, or with what broke it.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Box<Report>>> {
         Local::turn();
@@ -132,6 +164,7 @@ impl Flow<'_> {
         if self.connection.is_destroyed() {
             return Poll::Ready(Ok(()));
         }
+        self.poll_hold(context);
         if let Err(report) = self.flush(context) {
             return Poll::Ready(Err(report));
         }
@@ -139,6 +172,20 @@ impl Flow<'_> {
         // The alert, when there is one; the peer may be gone.
         drop(self.flush(context));
         Poll::Ready(Err(received))
+    }
+
+    fn poll_hold(&mut self, context: &mut Context<'_>) {
+        let Some(sleep) = &mut self.holds else { return };
+        let over = sleep.as_mut().poll(context).is_ready();
+        let holding = self.connection.with_channel(|channel| {
+            if over {
+                channel.let_go();
+            }
+            channel.is_holding()
+        });
+        if holding != Some(true) {
+            self.holds = None;
+        }
     }
 
     fn flush(&self, context: &mut Context<'_>) -> Result<(), Box<Report>> {
@@ -197,11 +244,15 @@ impl Flow<'_> {
             plaintext.clear();
             let opened = connection.with_channel(|channel| {
                 let opened = channel.records.receive(ciphertext, plaintext);
-                (opened, channel.records.wants_write())
+                if opened.is_err() {
+                    // An alert keeps no company.
+                    channel.let_go();
+                }
+                (opened, channel.is_sending())
             });
             let Some((opened, must_answer)) = opened else { return Poll::Pending };
             if let (Some(&id), false) = (connection.id.get(), plaintext.is_empty()) {
-                connection.undrained.fetch_add(plaintext.len(), SeqCst);
+                connection.undrained.fetch_add(plaintext.len() + EVENT, SeqCst);
                 connection.host.push_data(id, plaintext);
             }
             match opened {
