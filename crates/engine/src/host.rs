@@ -45,6 +45,9 @@ pub(crate) const EVENT: usize = 64;
 /// counted, so that a flood behind a blocked event loop takes no memory.
 const REFUSALS: usize = 4096;
 
+/// How long the end of a connection may wait for company on its way to the host.
+const LATE: Duration = Duration::from_millis(1);
+
 /// What a drained batch's buffer keeps for the next one.
 const RECYCLED: usize = 256 * 1024;
 
@@ -53,6 +56,8 @@ pub struct Host {
     pub(crate) engine: Arc<Engine>,
     doorbell: Box<dyn Doorbell>,
     rung: AtomicBool,
+    /// A ring for what may be late is on its way.
+    late: AtomicBool,
     last_batch: AtomicUsize,
     inline_left: AtomicUsize,
     queue: Mutex<Batch>,
@@ -149,6 +154,7 @@ impl Host {
             engine,
             doorbell,
             rung: AtomicBool::new(false),
+            late: AtomicBool::new(false),
             last_batch: AtomicUsize::new(0),
             inline_left: AtomicUsize::new(INLINE_BYTES),
             queue: Mutex::default(),
@@ -410,6 +416,23 @@ impl Host {
         drop(lock(&self.slots).remove(id));
     }
 
+    /// As `free`, with `Closed`, which nobody is in a hurry to hear: it comes along with the next
+    /// event, and after [`LATE`] by itself.
+    pub(crate) fn free_late(self: &Arc<Self>, id: ConnectionId, worker: &Worker) {
+        self.enqueue(Event::Closed(id), &[]);
+        drop(lock(&self.slots).remove(id));
+        if !self.late.swap(true, SeqCst) {
+            let host = Arc::clone(self);
+            worker.runtime.spawn(async move {
+                tokio::time::sleep(LATE).await;
+                host.late.store(false, SeqCst);
+                if !lock(&host.queue).events.is_empty() {
+                    host.ring();
+                }
+            });
+        }
+    }
+
     pub(crate) fn knows(&self, id: ConnectionId) -> bool {
         lock(&self.slots).get(id).is_some()
     }
@@ -434,23 +457,25 @@ impl Host {
         }
     }
 
-    /// False when the host takes no events any more.
-    fn push_all(self: &Arc<Self>, event: Event, bytes: &[u8]) -> bool {
-        let waiting = {
-            let mut queue = lock(&self.queue);
-            if self.is_closed() {
-                return false;
-            }
-            if event.is_refusal() {
-                queue.refusals += 1;
-                if queue.refusals > REFUSALS {
-                    return true;
-                }
-            }
+    /// How many events wait now; none when the host takes no events any more.
+    fn enqueue(&self, event: Event, bytes: &[u8]) -> Option<usize> {
+        let mut queue = lock(&self.queue);
+        if self.is_closed() {
+            return None;
+        }
+        if event.is_refusal() {
+            queue.refusals += 1;
+        }
+        if !event.is_refusal() || queue.refusals <= REFUSALS {
             queue.events.push(event);
             queue.bytes.extend_from_slice(bytes);
-            queue.events.len()
-        };
+        }
+        Some(queue.events.len())
+    }
+
+    /// False when the host takes no events any more.
+    fn push_all(self: &Arc<Self>, event: Event, bytes: &[u8]) -> bool {
+        let Some(waiting) = self.enqueue(event, bytes) else { return false };
         if self.rung.load(SeqCst) {
             return true;
         }

@@ -18,6 +18,7 @@ use crate::{ClientHello, Cost, ProtocolVersion, ServerContext};
 /// server name and cipher suite are those that rustls will compare. So neither a garbage ticket
 /// nor a real one beside another cipher suite brings RSA work into the lane of the cheap jobs.
 pub(crate) struct Choice {
+    version: Option<ProtocolVersion>,
     resumption: Option<Resumption>,
     /// Takes no tickets.
     fresh: Arc<ServerConfig>,
@@ -31,6 +32,11 @@ struct Resumption {
 }
 
 impl Choice {
+    /// The version that rustls will choose, `None` if it will refuse.
+    pub(crate) fn version(&self) -> Option<ProtocolVersion> {
+        self.version
+    }
+
     /// What the client is shown.
     pub(crate) fn own_chain(&self) -> OwnChain {
         self.own.clone()
@@ -49,7 +55,7 @@ impl Choice {
             KeyKind::Other => Cost::Light,
         };
         let own = OwnChain::of(&chosen.identity);
-        Self { resumption, fresh: Arc::clone(&chosen.fresh), own, full_cost }
+        Self { version, resumption, fresh: Arc::clone(&chosen.fresh), own, full_cost }
     }
 
     pub(crate) fn cost(&self) -> Cost {
@@ -76,16 +82,9 @@ impl Choice {
 
 /// The version that rustls will choose, `None` if it will refuse.
 fn negotiated(hello: &ClientHello, context: &ServerContext) -> Option<ProtocolVersion> {
-    let offers = |version: ProtocolVersion| {
-        if hello.offers_extension(extension::SUPPORTED_VERSIONS) {
-            hello.supported_versions().contains(&version.number())
-        } else {
-            version == ProtocolVersion::Tls12 && hello.legacy_version() >= version.number()
-        }
-    };
     [ProtocolVersion::Tls13, ProtocolVersion::Tls12]
         .into_iter()
-        .find(|&version| offers(version) && context.speaks(version))
+        .find(|&version| hello.offers_version(version) && context.speaks(version))
 }
 
 /// The first identity that the client can check, or the first one of all: rustls then refuses

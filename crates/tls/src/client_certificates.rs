@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::EndEntityCert;
 
-use crate::{Code, ContextError, Failure};
+use crate::failure::code_and_alert;
+use crate::{Code, ContextError};
 
 /// Whether clients are asked for a certificate (`requestCert`, `rejectUnauthorized`, `ca`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,7 +153,9 @@ impl ClientCertVerifier for ClientVerifier {
         if self.reject_unauthorized {
             let chain: Vec<_> =
                 std::iter::once(leaf).chain(intermediates).map(|der| der.as_ref().into()).collect();
-            self.verify(&chain, now)?;
+            let verified = self.verify(&chain, now);
+            REFUSAL.set(verified.as_ref().err().map(|error| reason(error, &chain)));
+            verified?;
         }
         Ok(ClientCertVerified::assertion())
     }
@@ -190,6 +194,17 @@ impl fmt::Debug for ClientVerifier {
     }
 }
 
+thread_local! {
+    /// Why the last chain was refused on this thread. rustls gives the error back to the caller of
+    /// the same call, but nobody the chain, and takes no error of ours without changing the alert.
+    static REFUSAL: Cell<Option<Code>> = const { Cell::new(None) };
+}
+
+/// The reason for the error that rustls has just given, if a verifier refused a chain.
+pub(crate) fn take_refusal(error: &Error) -> Option<Code> {
+    REFUSAL.take().filter(|_| matches!(error, Error::InvalidCertificate(_)))
+}
+
 /// The names for the CertificateRequest: all or none.
 fn hints(subjects: Vec<DistinguishedName>) -> Vec<DistinguishedName> {
     const LIMIT: usize = 8 * 1024;
@@ -202,7 +217,7 @@ fn reason(error: &Error, chain: &[CertificateDer<'_>]) -> Code {
     match error {
         Error::NoCertificatesPresented => Code::UnableToGetIssuerCert,
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => unknown_issuer(chain),
-        error => Failure::from(error).code(),
+        error => code_and_alert(error).0,
     }
 }
 

@@ -1,9 +1,10 @@
+use crate::ProtocolVersion;
 use crate::reader::Reader;
 
 /// The facts of a ClientHello (RFC 8446 section 4.1.2), in the client's order and with its GREASE
 /// values (RFC 8701), so that fingerprints can be computed from them.
 ///
-/// Read by this crate's own reader, after rustls found the message well-formed.
+/// Read by this crate's own reader. Callers get those that rustls found well-formed too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientHello {
     legacy_version: u16,
@@ -76,6 +77,15 @@ impl ClientHello {
     /// Whether the client wants to resume a session: a TLS 1.3 pre-shared key or a TLS 1.2 ticket.
     pub fn offers_resumption(&self) -> bool {
         !self.psk_identities.is_empty() || self.session_ticket.is_some()
+    }
+
+    /// Whether the client can speak this version (RFC 8446 section 4.2.1).
+    pub(crate) fn offers_version(&self, version: ProtocolVersion) -> bool {
+        if self.offers_extension(extension::SUPPORTED_VERSIONS) {
+            self.supported_versions.contains(&version.number())
+        } else {
+            version == ProtocolVersion::Tls12 && self.legacy_version >= version.number()
+        }
     }
 
     pub(crate) fn offers_extension(&self, number: u16) -> bool {

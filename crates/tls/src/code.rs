@@ -38,14 +38,17 @@ codes! {
     WrongVersionNumber = "ERR_SSL_WRONG_VERSION_NUMBER", "what came is no TLS record.";
     UnknownProtocol = "ERR_SSL_UNKNOWN_PROTOCOL", "an SSL 2.0 ClientHello came.";
     UnsupportedProtocol = "ERR_SSL_UNSUPPORTED_PROTOCOL", "no protocol version in common.";
-    NoSharedCipher = "ERR_SSL_NO_SHARED_CIPHER", "no cipher suite in common.";
-    NoSuitableKeyShare = "ERR_SSL_NO_SUITABLE_KEY_SHARE", "no key exchange group in common.";
+    NoSharedCipher = "ERR_SSL_NO_SHARED_CIPHER",
+        "no cipher suite in common; in TLS 1.2 also no group or signature algorithm.";
+    NoSuitableKeyShare = "ERR_SSL_NO_SUITABLE_KEY_SHARE",
+        "no key exchange group in common (TLS 1.3).";
     NoSuitableSignatureAlgorithm = "ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM",
-        "no identity can sign as the client wants it.";
+        "no identity can sign as the client wants it (TLS 1.3).";
     NoApplicationProtocol = "ERR_SSL_NO_APPLICATION_PROTOCOL", "ALPN without overlap.";
     UnexpectedMessage = "ERR_SSL_UNEXPECTED_MESSAGE", "a message that has no place here.";
     PacketLengthTooLong = "ERR_SSL_PACKET_LENGTH_TOO_LONG", "a record above its limit.";
     ExcessiveMessageSize = "ERR_SSL_EXCESSIVE_MESSAGE_SIZE", "a handshake message above its limit.";
+    LengthTooShort = "ERR_SSL_LENGTH_TOO_SHORT", "a ClientHello that ends before its version.";
     LengthMismatch = "ERR_SSL_LENGTH_MISMATCH", "a message whose contents don't fit its length.";
     BadExtension = "ERR_SSL_BAD_EXTENSION", "an extension that is malformed, missing or misplaced.";
     BadKeyShare = "ERR_SSL_BAD_KEY_SHARE", "a key share that is no point of its group.";

@@ -35,7 +35,10 @@ pub enum ContextError {
     /// Ed25519, as PKCS#8, PKCS#1 or SEC1, without a passphrase.
     UnsupportedKey,
     /// An RSA key below 2048 bits.
-    KeyTooSmall,
+    KeyTooSmall {
+        /// The length of its modulus.
+        bits: usize,
+    },
     /// The private key isn't the one of the first certificate.
     KeyMismatch,
     /// The lowest version is above the highest.
@@ -80,7 +83,7 @@ impl ContextError {
             Self::PemBadEndLine { .. } => Code::PemBadEndLine,
             Self::BadCertificate { .. } => Code::Asn1NotEnoughData,
             Self::UnsupportedKey => Code::KeyUnsupported,
-            Self::KeyTooSmall => Code::KeyTooSmall,
+            Self::KeyTooSmall { .. } => Code::KeyTooSmall,
             Self::KeyMismatch => Code::KeyValuesMismatch,
             Self::VersionRange { .. } => Code::InvalidProtocolVersion,
             Self::NoCipherSuite { .. } => Code::NoCipherMatch,
@@ -112,7 +115,9 @@ impl fmt::Display for ContextError {
                 "expected an unencrypted RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or \
                  Ed25519 private key as PKCS#8, PKCS#1 or SEC1"
             ),
-            Self::KeyTooSmall => write!(f, "expected an RSA key of at least 2048 bits"),
+            Self::KeyTooSmall { bits } => {
+                write!(f, "expected an RSA key of at least 2048 bits, got one of {bits}")
+            }
             Self::KeyMismatch => {
                 write!(f, "the private key doesn't belong to the first certificate")
             }

@@ -3,7 +3,7 @@ use std::fmt;
 use rustls::server::AcceptedAlert;
 use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
-use crate::{Alert, Code};
+use crate::{Alert, Code, ProtocolVersion};
 
 /// Why a handshake or a connection ended.
 ///
@@ -39,18 +39,28 @@ impl Failure {
         &self.bytes
     }
 
-    pub(crate) fn new(code: Code, alert: Option<Alert>, detail: impl Into<String>) -> Self {
-        Self { code, alert, detail: detail.into(), bytes: Vec::new() }
+    pub(crate) fn new(code: Code, alert: Option<Alert>, detail: impl fmt::Display) -> Self {
+        Self { code, alert, detail: Detail::of(detail), bytes: Vec::new() }
     }
 
     /// A failure before anything was encrypted, so that the alert is a plaintext record.
-    pub(crate) fn in_the_clear(code: Code, alert: Alert, detail: impl Into<String>) -> Self {
+    pub(crate) fn in_the_clear(code: Code, alert: Alert, detail: impl fmt::Display) -> Self {
         Self { bytes: alert.plaintext_record(), ..Self::new(code, Some(alert), detail) }
     }
 
     /// A failure of the first answer. Where rustls queued no alert, nothing is encrypted yet.
-    pub(crate) fn of_hello(error: &Error, mut queued: AcceptedAlert) -> Self {
+    pub(crate) fn of_hello(
+        error: &Error,
+        mut queued: AcceptedAlert,
+        version: Option<ProtocolVersion>,
+    ) -> Self {
         let failure = Self::from(error);
+        let failure = match error {
+            Error::PeerIncompatible(incompatible) if version == Some(ProtocolVersion::Tls12) => {
+                failure.with_code(of_incompatible_tls12(incompatible))
+            }
+            _ => failure,
+        };
         let mut bytes = Vec::new();
         // Writing to memory doesn't fail.
         let _ = queued.write_all(&mut bytes);
@@ -58,6 +68,10 @@ impl Failure {
             Some(alert) if bytes.is_empty() => failure.with_bytes(alert.plaintext_record()),
             _ => failure.with_bytes(bytes),
         }
+    }
+
+    pub(crate) fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
     }
 
     /// The failure with what is to be sent. An alert that can be read there is the one that the
@@ -76,34 +90,34 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The one table from rustls' errors to codes and alerts.
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let (code, alert) = match error {
-            Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-                (Code::UnexpectedMessage, Some(Alert::UnexpectedMessage))
-            }
-            Error::InvalidMessage(invalid) => of_invalid_message(*invalid),
-            Error::NoCertificatesPresented => {
-                (Code::PeerDidNotReturnACertificate, Some(Alert::CertificateRequired))
-            }
-            Error::DecryptError => (Code::DecryptionFailed, Some(Alert::BadRecordMac)),
-            Error::PeerIncompatible(incompatible) => of_incompatible(incompatible),
-            Error::PeerMisbehaved(misbehaved) => of_misbehaved(misbehaved),
-            Error::AlertReceived(alert) => {
-                (Code::AlertReceived(Alert::from(u8::from(*alert))), None)
-            }
-            Error::InvalidCertificate(invalid) => of_certificate(invalid),
-            Error::PeerSentOversizedRecord => {
-                (Code::PacketLengthTooLong, Some(Alert::RecordOverflow))
-            }
-            Error::NoApplicationProtocol => {
-                (Code::NoApplicationProtocol, Some(Alert::NoApplicationProtocol))
-            }
-            Error::EncryptError => (Code::ProtocolIsShutdown, None),
-            _ => (Code::Internal, Some(Alert::InternalError)),
-        };
-        Self::new(code, alert, error.to_string())
+        let (code, alert) = code_and_alert(error);
+        Self::new(code, alert, error)
+    }
+}
+
+/// The one table from rustls' errors to codes and alerts.
+pub(crate) fn code_and_alert(error: &Error) -> (Code, Option<Alert>) {
+    match error {
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            (Code::UnexpectedMessage, Some(Alert::UnexpectedMessage))
+        }
+        Error::InvalidMessage(invalid) => of_invalid_message(*invalid),
+        Error::NoCertificatesPresented => {
+            (Code::PeerDidNotReturnACertificate, Some(Alert::CertificateRequired))
+        }
+        Error::DecryptError => (Code::DecryptionFailed, Some(Alert::BadRecordMac)),
+        Error::PeerIncompatible(incompatible) => of_incompatible(incompatible),
+        Error::PeerMisbehaved(misbehaved) => of_misbehaved(misbehaved),
+        Error::AlertReceived(alert) => (Code::AlertReceived(Alert::from(u8::from(*alert))), None),
+        Error::InvalidCertificate(invalid) => of_certificate(invalid),
+        Error::PeerSentOversizedRecord => (Code::PacketLengthTooLong, Some(Alert::RecordOverflow)),
+        Error::NoApplicationProtocol => {
+            (Code::NoApplicationProtocol, Some(Alert::NoApplicationProtocol))
+        }
+        Error::EncryptError => (Code::ProtocolIsShutdown, None),
+        _ => (Code::Internal, Some(Alert::InternalError)),
     }
 }
 
@@ -153,6 +167,14 @@ fn of_incompatible(incompatible: &PeerIncompatible) -> (Code, Option<Alert>) {
         | P::EcPointsExtensionRequired
         | P::NoEcPointFormatsInCommon => (Code::BadExtension, Some(Alert::IllegalParameter)),
         _ => (Code::BadExtension, Some(Alert::HandshakeFailure)),
+    }
+}
+
+/// OpenSSL finds no cipher suite of TLS 1.2 usable without a group and a signature algorithm.
+fn of_incompatible_tls12(incompatible: &PeerIncompatible) -> Code {
+    match of_incompatible(incompatible).0 {
+        Code::NoSuitableKeyShare | Code::NoSuitableSignatureAlgorithm => Code::NoSharedCipher,
+        code => code,
     }
 }
 
@@ -208,5 +230,62 @@ fn of_certificate(invalid: &CertificateError) -> (Code, Option<Alert>) {
         }
         C::Other(_) => (Code::CertificateVerifyFailed, Some(Alert::CertificateUnknown)),
         _ => (Code::CertificateVerifyFailed, Some(Alert::BadCertificate)),
+    }
+}
+
+/// What happened, in words: a writer that stops at its limit. A peer can make some of rustls'
+/// messages long, such as by a certificate with thousands of purposes.
+struct Detail(String);
+
+impl Detail {
+    /// With what marks the cut 512 bytes.
+    const LIMIT: usize = 512 - Self::CUT.len();
+    const CUT: &str = " ...";
+
+    fn of(detail: impl fmt::Display) -> String {
+        let mut text = Self(String::new());
+        if fmt::write(&mut text, format_args!("{detail}")).is_err() {
+            text.0.push_str(Self::CUT);
+        }
+        text.0
+    }
+}
+
+impl fmt::Write for Detail {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let room = Self::LIMIT - self.0.len();
+        if piece.len() <= room {
+            self.0.push_str(piece);
+            return Ok(());
+        }
+        let cut = (0..=room).rev().find(|&at| piece.is_char_boundary(at)).unwrap_or(0);
+        self.0.push_str(&piece[..cut]);
+        Err(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_detail_is_cut_between_two_characters() {
+        let detail = |text: &str| Failure::new(Code::Internal, None, text).detail;
+        assert_eq!(detail(&"x".repeat(508)), "x".repeat(508));
+        assert_eq!(detail(&"x".repeat(509)), "x".repeat(508) + " ...");
+        assert_eq!(detail(&("x".repeat(507) + "\u{e9}")), "x".repeat(507) + " ...");
+    }
+
+    #[test]
+    fn what_is_behind_the_limit_is_not_even_formatted() {
+        struct Endless;
+        impl fmt::Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    f.write_str("purpose, ")?;
+                }
+            }
+        }
+        assert_eq!(Failure::new(Code::Internal, None, Endless).detail.len(), 512);
     }
 }

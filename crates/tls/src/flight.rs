@@ -1,6 +1,7 @@
 use rustls::{Error, HandshakeKind, InvalidMessage, ServerConnection};
 
 use crate::choice::Choice;
+use crate::client_certificates::take_refusal;
 use crate::hello_assembly::WholeHello;
 use crate::identity::OwnChain;
 use crate::inbound::{APPLICATION_DATA, Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS};
@@ -43,6 +44,7 @@ impl ClientFlight {
         let server_name = hello.server_name().map(Box::from);
         let retry_cost = choice.retry_cost();
         let own = choice.own_chain();
+        let version = choice.version();
         match accepted.into_connection(choice.into_config(&context)) {
             Ok(mut connection) => {
                 // What is queued is the caller's to bound, and it can't if some of it is dropped.
@@ -60,7 +62,7 @@ impl ClientFlight {
                 };
                 Box::new(flight).advance()
             }
-            Err((error, alert)) => Step::Failed(Failure::of_hello(&error, alert)),
+            Err((error, alert)) => Step::Failed(Failure::of_hello(&error, alert, version)),
         }
     }
 
@@ -188,7 +190,10 @@ impl ClientFlight {
     /// The failure with the alert that rustls queued, or with one of this crate's own making
     /// where rustls queues none.
     fn failure(&mut self, error: &Error) -> Failure {
-        let failure = Failure::from(error);
+        let mut failure = Failure::from(error);
+        if let Some(code) = take_refusal(error) {
+            failure = failure.with_code(code);
+        }
         let bytes = queued(&mut self.connection);
         if *error == Error::NoCertificatesPresented && !self.is_tls13() {
             // rustls sends certificate_required, which TLS 1.2 doesn't know (RFC 5246 section

@@ -2,7 +2,7 @@ use rustls::server::{Accepted, Acceptor};
 
 use crate::client_hello::CLIENT_HELLO;
 use crate::inbound::{Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS, message_length};
-use crate::{Alert, ClientHello, Code, Failure, HandshakeLimits};
+use crate::{Alert, ClientHello, Code, Failure, HandshakeLimits, ProtocolVersion};
 
 /// A ClientHello as it arrives: in one record or many, in pieces of any size.
 pub(crate) struct HelloAssembly {
@@ -87,18 +87,48 @@ impl HelloAssembly {
     }
 
     fn finish(self) -> Result<Assembled, Failure> {
-        let Some(accepted) = accept(&self.records)? else {
-            return Err(unreadable());
-        };
         let length = message_length(&self.message).unwrap_or(0);
-        let hello = ClientHello::read(&self.message[..length]).ok_or_else(unreadable)?;
+        if length < MINIMUM {
+            return Err(too_short(length));
+        }
+        let hello = ClientHello::read(&self.message[..length]);
+        // Before rustls sees the message: it asks for signature algorithms first, which old
+        // clients don't know.
+        let version = hello.as_ref().map(highest_version).transpose()?;
+        let accepted = accept(&self.records, version)?.ok_or_else(unreadable)?;
+        let hello = hello.ok_or_else(unreadable)?;
         let (inbound, limits) = (self.inbound, self.limits);
         Ok(Assembled::Whole(Box::new(WholeHello { accepted, hello, inbound, limits })))
     }
 }
 
+/// The highest version that the client and this crate can speak.
+fn highest_version(hello: &ClientHello) -> Result<ProtocolVersion, Failure> {
+    [ProtocolVersion::Tls13, ProtocolVersion::Tls12]
+        .into_iter()
+        .find(|&version| hello.offers_version(version))
+        .ok_or_else(|| unsupported_version(hello))
+}
+
+fn unsupported_version(hello: &ClientHello) -> Failure {
+    let alert = Alert::ProtocolVersion;
+    let mut bytes = alert.plaintext_record();
+    // Some old clients read no record of a version that they don't speak.
+    bytes[1..3].copy_from_slice(&hello.legacy_version().clamp(0x0301, 0x0303).to_be_bytes());
+    let offered = match hello.supported_versions() {
+        [] => &[hello.legacy_version()],
+        versions => versions,
+    };
+    let detail =
+        format!("unsupported protocol: the client offers {offered:04x?}, not 0303 or 0304");
+    Failure::new(Code::UnsupportedProtocol, Some(alert), detail).with_bytes(bytes)
+}
+
 /// Hands the records to rustls.
-fn accept(mut records: &[u8]) -> Result<Option<Accepted>, Failure> {
+fn accept(
+    mut records: &[u8],
+    version: Option<ProtocolVersion>,
+) -> Result<Option<Accepted>, Failure> {
     let mut acceptor = Acceptor::default();
     while !records.is_empty() {
         if acceptor.read_tls(&mut records).is_err() {
@@ -107,10 +137,18 @@ fn accept(mut records: &[u8]) -> Result<Option<Accepted>, Failure> {
         match acceptor.accept() {
             Ok(None) => {}
             Ok(Some(accepted)) => return Ok(Some(accepted)),
-            Err((error, alert)) => return Err(Failure::of_hello(&error, alert)),
+            Err((error, alert)) => return Err(Failure::of_hello(&error, alert, version)),
         }
     }
     Ok(None)
+}
+
+fn too_short(length: usize) -> Failure {
+    Failure::in_the_clear(
+        Code::LengthTooShort,
+        Alert::DecodeError,
+        format!("length too short: a ClientHello of {length} bytes ends before its version"),
+    )
 }
 
 fn unreadable() -> Failure {
@@ -124,15 +162,7 @@ fn unreadable() -> Failure {
 fn handshake_payload(record: &[u8]) -> Result<&[u8], Failure> {
     let (header, payload) = record.split_at(HEADER);
     if header[0] != HANDSHAKE || payload.is_empty() {
-        return Err(Failure::in_the_clear(
-            Code::UnexpectedMessage,
-            Alert::UnexpectedMessage,
-            format!(
-                "expected a ClientHello, got a record of type {} with {} bytes",
-                header[0],
-                payload.len()
-            ),
-        ));
+        return Err(unexpected_record(header[0], payload.len()));
     }
     if payload.len() > MAX_PLAINTEXT {
         return Err(too_long(payload.len()));
@@ -159,13 +189,24 @@ fn malformed(bytes: &[u8]) -> Failure {
             Alert::ProtocolVersion,
             "unknown protocol: an SSL 2.0 ClientHello came",
         ),
-        [20..=23, 3, _, high, low, ..] => too_long(usize::from(high) * 256 + usize::from(low)),
+        [kind, 3, _, high, low, ..] => match u16::from_be_bytes([high, low]).into() {
+            length if length > MAX_PLAINTEXT => too_long(length),
+            length => unexpected_record(kind, length),
+        },
         _ => Failure::new(
             Code::WrongVersionNumber,
             None,
             "wrong version number: what came is no TLS record",
         ),
     }
+}
+
+fn unexpected_record(kind: u8, length: usize) -> Failure {
+    Failure::in_the_clear(
+        Code::UnexpectedMessage,
+        Alert::UnexpectedMessage,
+        format!("expected a ClientHello, got a record of type {kind} with {length} bytes"),
+    )
 }
 
 fn too_long(length: usize) -> Failure {
@@ -175,6 +216,9 @@ fn too_long(length: usize) -> Failure {
         format!("packet length too long: a record of {length} bytes, the limit is {MAX_PLAINTEXT}"),
     )
 }
+
+/// The header of a handshake message and a version.
+const MINIMUM: usize = 4 + 2;
 
 /// The most that an unencrypted record may hold (RFC 8446 section 5.1).
 const MAX_PLAINTEXT: usize = 16_384;

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::signature::RsaKeyPair;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -10,6 +9,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::ContextError;
+use crate::rsa_key::modulus_bits;
 
 /// A certificate chain and the private key of its first certificate.
 pub struct Identity {
@@ -138,13 +138,8 @@ fn check_chain(chain: &[CertificateDer<'static>]) -> Result<(), ContextError> {
 
 /// rustls tries one algorithm after the other, and its last error says nothing of the first.
 fn check_key_size(key: &PrivateKeyDer<'_>) -> Result<(), ContextError> {
-    let rsa = match key {
-        PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
-        PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
-        _ => return Ok(()),
-    };
-    match rsa {
-        Err(rejected) if rejected.to_string() == "TooSmall" => Err(ContextError::KeyTooSmall),
+    match modulus_bits(key) {
+        Some(bits) if bits < 2048 => Err(ContextError::KeyTooSmall { bits }),
         _ => Ok(()),
     }
 }

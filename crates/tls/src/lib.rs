@@ -36,6 +36,7 @@ mod inbound;
 mod protocol_version;
 mod reader;
 mod records;
+mod rsa_key;
 mod session;
 mod tickets;
 

@@ -63,6 +63,15 @@ pub(crate) fn client_with_server_purpose() -> Identity {
     .identity()
 }
 
+/// A certificate of [`authority`] with so many purposes that aren't a client's.
+pub(crate) fn client_with_purposes(count: u64) -> Identity {
+    client_of(authority(), |params| {
+        let purpose = |number| ExtendedKeyUsagePurpose::Other(vec![1, 2, 3, number]);
+        params.extended_key_usages = (0..count).map(purpose).collect();
+    })
+    .identity()
+}
+
 /// A client's certificate of an authority that nobody trusts, alone.
 pub(crate) fn stranger() -> Identity {
     client_of(&other_authority(), |_| {}).identity()
@@ -73,6 +82,13 @@ pub(crate) fn stranger_with_root() -> Identity {
     let authority = other_authority();
     let mut identity = client_of(&authority, |_| {}).identity();
     identity.chain.push(authority.der().clone());
+    identity
+}
+
+/// The same with a certificate in the chain that isn't its authority's.
+pub(crate) fn stranger_behind_another() -> Identity {
+    let mut identity = stranger();
+    identity.chain.extend(stranger().chain);
     identity
 }
 

@@ -4,8 +4,8 @@ use offloop_tls::{ClientAuth, Cost, Identity, ServerContext};
 use rcgen::{BasicConstraints, IsCa};
 
 use crate::certificates::{
-    Algorithm, authority, client, client_with_server_purpose, expired_client, future_client,
-    self_signed_client, stranger, stranger_with_root,
+    Algorithm, authority, client, client_with_purposes, client_with_server_purpose, expired_client,
+    future_client, self_signed_client, stranger, stranger_behind_another, stranger_with_root,
 };
 use crate::pair::{
     Cut, Pair, TLS12, TLS13, client as client_without, client_with_certificate, context_with,
@@ -24,22 +24,22 @@ fn trusting(
     })
 }
 
-/// Every client certificate that is not good: its name, OpenSSL's reason, the code and the alert
-/// when it is refused.
-fn bad_clients() -> Vec<(&'static str, Identity, &'static str, &'static str, u8)> {
+/// Every client certificate that is not good: its name, OpenSSL's reason, and the alert when it is
+/// refused.
+fn bad_clients() -> Vec<(&'static str, Identity, &'static str, u8)> {
     let self_signed = || self_signed_client(IsCa::ExplicitNoCa);
     let self_signed_ca = || self_signed_client(IsCa::Ca(BasicConstraints::Unconstrained));
-    let locally = "UNABLE_TO_GET_ISSUER_CERT_LOCALLY";
     let own_root = "SELF_SIGNED_CERT_IN_CHAIN";
     let self_signed_name = "DEPTH_ZERO_SELF_SIGNED_CERT";
     vec![
-        ("expired", expired_client(), "CERT_HAS_EXPIRED", "CERT_HAS_EXPIRED", 45),
-        ("future", future_client(), "CERT_NOT_YET_VALID", "CERT_NOT_YET_VALID", 45),
-        ("purpose", client_with_server_purpose(), "INVALID_PURPOSE", "INVALID_PURPOSE", 43),
-        ("stranger", stranger(), "UNABLE_TO_VERIFY_LEAF_SIGNATURE", locally, 48),
-        ("its root", stranger_with_root(), own_root, locally, 48),
-        ("self-signed", self_signed(), self_signed_name, locally, 48),
-        ("self-signed CA", self_signed_ca(), self_signed_name, locally, 48),
+        ("expired", expired_client(), "CERT_HAS_EXPIRED", 45),
+        ("future", future_client(), "CERT_NOT_YET_VALID", 45),
+        ("purpose", client_with_server_purpose(), "INVALID_PURPOSE", 43),
+        ("stranger", stranger(), "UNABLE_TO_VERIFY_LEAF_SIGNATURE", 48),
+        ("its root", stranger_with_root(), own_root, 48),
+        ("no root", stranger_behind_another(), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", 48),
+        ("self-signed", self_signed(), self_signed_name, 48),
+        ("self-signed CA", self_signed_ca(), self_signed_name, 48),
     ]
 }
 
@@ -77,7 +77,7 @@ fn the_clients_flight_may_be_cut_anywhere() {
 #[test]
 fn a_bad_certificate_is_refused_with_its_alert() {
     for versions in [TLS12, TLS13] {
-        for (name, identity, _, code, alert) in bad_clients() {
+        for (name, identity, code, alert) in bad_clients() {
             let pair = Pair::new(client_with_certificate(versions, identity), asking(true)).run();
             assert_eq!(pair.failure().code().as_str(), code, "{name} {versions:?}");
             assert_eq!(pair.failure().alert().unwrap().number(), alert, "{name} {versions:?}");
@@ -87,9 +87,22 @@ fn a_bad_certificate_is_refused_with_its_alert() {
 }
 
 #[test]
+fn a_certificate_with_thousands_of_purposes_makes_no_long_message() {
+    for versions in [TLS12, TLS13] {
+        let identity = client_with_purposes(5_000);
+        let pair = Pair::new(client_with_certificate(versions, identity), asking(true)).run();
+        assert_eq!(pair.failure().code().as_str(), "INVALID_PURPOSE");
+        assert_eq!(pair.alert_at_client(), Some(43));
+        let detail = pair.failure().detail();
+        assert!(detail.contains("does not allow extended key usage for client authentication"));
+        assert_eq!(detail.len(), 512);
+    }
+}
+
+#[test]
 fn a_bad_certificate_is_served_and_told_when_it_is_not_refused() {
     for versions in [TLS12, TLS13] {
-        for (name, identity, reason, _, _) in bad_clients() {
+        for (name, identity, reason, _) in bad_clients() {
             let chain = identity.chain.clone();
             let config = client_with_certificate(versions, identity);
             let mut pair = Pair::new(config, asking(false)).run();

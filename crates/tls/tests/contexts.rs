@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use offloop_tls::{
     CipherSuite, ClientAuth, ContextError, ContextOptions, ContextTable, Group, Identity,
-    ProtocolVersion, ServerContext, Tickets,
+    PrivateKeyDer, ProtocolVersion, ServerContext, Tickets,
 };
 
 use crate::certificates::{Algorithm, server};
@@ -25,7 +25,7 @@ fn an_option_that_cannot_be_honoured_is_refused_with_nodes_code() {
     assert_eq!(mismatch.code().as_str(), "ERR_OSSL_X509_KEY_VALUES_MISMATCH");
 
     let unsupported = refused(|options| {
-        options.identities[0].key = offloop_tls::PrivateKeyDer::Pkcs8(vec![1, 2, 3].into());
+        options.identities[0].key = PrivateKeyDer::Pkcs8(vec![1, 2, 3].into());
     });
     assert_eq!(unsupported.code().as_str(), "ERR_OSSL_UNSUPPORTED");
     assert!(!unsupported.to_string().contains("[1, 2, 3]"));
@@ -71,6 +71,33 @@ fn an_option_that_cannot_be_honoured_is_refused_with_nodes_code() {
             refused(|options| options.tickets = Tickets::Rotating { lifetime }),
             ContextError::BadLifetime { option: "tickets.lifetime", .. }
         ));
+    }
+}
+
+#[test]
+fn a_short_rsa_key_is_refused_with_its_length() {
+    let element = |tag: u8, contents: &[u8]| {
+        let [high, low] = u16::try_from(contents.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, high, low], contents].concat()
+    };
+    let integer = |contents: &[u8]| element(2, contents);
+    let pkcs1 = |modulus: &[u8]| element(0x30, &[integer(&[0]), integer(modulus)].concat());
+    let pkcs8 = |modulus: &[u8]| {
+        let algorithm = element(0x30, &[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0]);
+        element(0x30, &[integer(&[0]), algorithm, element(4, &pkcs1(modulus))].concat())
+    };
+    let bits1024 = [&[0, 0xff][..], &[1; 127]].concat();
+    let bits2047 = [&[0x7f][..], &[1; 255]].concat();
+    for (modulus, bits) in [(bits1024, 1024), (bits2047, 2047)] {
+        for key in [
+            PrivateKeyDer::Pkcs1(pkcs1(&modulus).into()),
+            PrivateKeyDer::Pkcs8(pkcs8(&modulus).into()),
+        ] {
+            let error = refused(|options| options.identities[0].key = key);
+            assert_eq!(error.code().as_str(), "ERR_SSL_EE_KEY_TOO_SMALL");
+            let expected = format!("expected an RSA key of at least 2048 bits, got one of {bits}");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }
 

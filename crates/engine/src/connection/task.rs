@@ -123,7 +123,7 @@ impl Connection {
         if let Some(&id) = self.id.get()
             && self.host.knows(id)
         {
-            self.host.free(id, Event::Closed(id));
+            self.host.free_late(id, &self.worker);
         }
     }
 
