@@ -30,6 +30,9 @@ pub struct EngineOptions {
     pub io_threads: usize,
     /// Threads for handshakes, at lower priority. Default: the number of cores.
     pub pool_threads: usize,
+    /// Plaintext that hosts have not drained, over all connections, in bytes; above it only
+    /// connections with nothing queued may read. Default: 64 MiB.
+    pub received_overall: usize,
     /// Test hook: a handshake job for this server name panics. Default: none.
     pub panic_on: Option<String>,
 }
@@ -38,7 +41,12 @@ impl Default for EngineOptions {
     /// Counts the cores that this process may use (cgroup quotas and affinity included).
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self { io_threads: (cores / 2).max(1), pool_threads: cores, panic_on: None }
+        Self {
+            io_threads: (cores / 2).max(1),
+            pool_threads: cores,
+            received_overall: 64 * 1024 * 1024,
+            panic_on: None,
+        }
     }
 }
 
@@ -73,7 +81,7 @@ impl Engine {
             pool,
             pool_threads: options.pool_threads,
             counters: Counters::default(),
-            limits: Limits::DEFAULT,
+            limits: Limits { received_overall: options.received_overall, ..Limits::DEFAULT },
             panic_on: options.panic_on,
         }))
     }
