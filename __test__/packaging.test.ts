@@ -1,0 +1,170 @@
+/** The package as its users load it: ESM and CommonJS, types for both, nothing else. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { PACKAGE } from './support/faults/child.js';
+
+const manifest = JSON.parse(readFileSync(path.join(PACKAGE, 'package.json'), 'utf8')) as {
+  version: string;
+};
+
+/** A project that has the package in its node_modules. */
+let project: string;
+
+beforeAll(() => {
+  project = mkdtempSync(path.join(tmpdir(), 'offloop-project-'));
+  mkdirSync(path.join(project, 'node_modules/@types'), { recursive: true });
+  symlinkSync(PACKAGE, path.join(project, 'node_modules/offloop'));
+  symlinkSync(
+    path.join(PACKAGE, 'node_modules/@types/node'),
+    path.join(project, 'node_modules/@types/node'),
+  );
+});
+afterAll(() => rmSync(project, { recursive: true }));
+
+function node(file: string, source: string): string {
+  writeFileSync(path.join(project, file), source);
+  return execFileSync(process.execPath, [file], { cwd: project, encoding: 'utf8' });
+}
+
+describe('the exports', () => {
+  it('are one set of classes for import and require', () => {
+    const output = node(
+      'both.mjs',
+      `import { createRequire } from 'node:module';
+       import * as esm from 'offloop';
+       const cjs = createRequire(import.meta.url)('offloop');
+       const names = Object.keys(cjs).sort();
+       console.log(JSON.stringify({
+         names,
+         same: names.every((name) => esm[name] === cjs[name]),
+         more: Object.keys(esm).filter((name) => !names.includes(name)),
+         default: (await import('offloop')).default === undefined,
+       }));`,
+    );
+    expect(JSON.parse(output)).toEqual({
+      names: [
+        'SecureContext',
+        'Server',
+        'TlsSocket',
+        'acceptTls',
+        'createSecureContext',
+        'createServer',
+        'setDefaultContext',
+        'stats',
+        'version',
+      ],
+      same: true,
+      more: [],
+      default: true,
+    });
+  });
+
+  it('keep the inside inside', () => {
+    const output = node(
+      'deep.cjs',
+      `for (const inner of ['offloop/dist/hub.js', 'offloop/native/binding.js']) {
+         try { require(inner); console.log('loaded'); } catch (error) { console.log(error.code); }
+       }
+       console.log(require('offloop/package.json').version, require('offloop').version);`,
+    );
+    expect(output).toBe(
+      `ERR_PACKAGE_PATH_NOT_EXPORTED\nERR_PACKAGE_PATH_NOT_EXPORTED\n${manifest.version} ${manifest.version}\n`,
+    );
+  });
+
+  it('cost a program that only loads them nothing: it ends by itself', () => {
+    expect(node('load.cjs', "require('offloop').stats(); console.log('loaded');")).toBe('loaded\n');
+  });
+});
+
+describe('the types', () => {
+  const program = `
+    import { acceptTls, createSecureContext, createServer, Server, type AcceptOptions,
+      type OffloopError, type SecureContext, type ServerOptions, type Stats, stats,
+      TlsSocket } from 'offloop';
+    import type { Socket } from 'node:net';
+    import type { TLSSocket } from 'node:tls';
+
+    const context: SecureContext = createSecureContext({ key: 'x', cert: ['x'] });
+    const options: ServerOptions = { context, offload: 'auto' };
+    const server: Server = createServer(options, (socket) => {
+      const asNodes: TLSSocket = socket;
+      const protocol: string | false = socket.alpnProtocol;
+      void [asNodes, protocol];
+    });
+    server.on('tlsClientError', (error: OffloopError, socket: TlsSocket) => void [error.code, socket]);
+    export async function starttls(socket: Socket, more: AcceptOptions): Promise<TlsSocket> {
+      return acceptTls(socket, { context, ...more });
+    }
+    export const open: number = (stats() satisfies Stats).open;
+    // @ts-expect-error -- not a mode
+    createServer({ offload: 'sometimes' });
+    // @ts-expect-error -- needs a stream
+    void acceptTls('x');
+  `;
+  const settings: [module: string, resolution: string, files: string[], ours: boolean][] = [
+    // Declarations are checked once; that takes as long as all else here.
+    ['nodenext', 'nodenext', ['esm.mts', 'cjs.cts'], true],
+    ['node16', 'node16', ['esm.mts', 'cjs.cts'], false],
+    ['preserve', 'bundler', ['bundled.ts'], false],
+  ];
+
+  it.each(settings)(
+    'are found with module %s, resolution %s',
+    (module, resolution, files, ours) => {
+      for (const file of files) writeFileSync(path.join(project, file), program);
+      const config = path.join(project, 'tsconfig.json');
+      const compilerOptions = {
+        module,
+        moduleResolution: resolution,
+        target: 'es2023',
+        strict: true,
+        noEmit: true,
+        types: ['node'],
+        skipLibCheck: !ours,
+      };
+      writeFileSync(config, JSON.stringify({ compilerOptions, files }));
+      const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+      let complaints = '';
+      try {
+        execFileSync(process.execPath, [tsc, '-p', config], { encoding: 'utf8' });
+      } catch (error) {
+        complaints = (error as { stdout: string }).stdout;
+      }
+      expect(complaints).toBe('');
+    },
+  );
+});
+
+describe('what is published', () => {
+  it('is the build and its papers', () => {
+    const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const [{ files }] = JSON.parse(
+      execFileSync('npm', args, {
+        cwd: PACKAGE,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    ) as [{ files: { path: string }[] }];
+    const paths = files.map((file) => file.path);
+    for (const wanted of ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.mjs'])
+      expect(paths).toContain(wanted);
+    for (const wanted of [
+      'dist/index.d.ts',
+      'dist/index.d.mts',
+      'native/binding.js',
+      'native/binding.d.ts',
+    ])
+      expect(paths).toContain(wanted);
+    const strays = paths.filter(
+      (file) => !/^(dist|native)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file),
+    );
+    expect(strays).toEqual([]);
+  });
+});
