@@ -44,16 +44,21 @@ export async function acceptTls(
     // Read now: the arrival changes it on the socket below.
     const allowHalfOpen = values.allowHalfOpen ?? socket?.allowHalfOpen ?? false;
     return await new Promise((resolve, reject) => {
+      let pending = true;
       const abort = (): void => arrival.abort(aborted(signal!));
-      const settled = (): void => signal?.removeEventListener('abort', abort);
+      const settled = (): void => {
+        pending = false;
+        signal?.removeEventListener('abort', abort);
+      };
       const arrival = new Arrival(
         socket,
-        { server: 0, settings: { handshakeTimeout, clientHelloLimit, offload } },
+        { server: () => 0, settings: { handshakeTimeout, clientHelloLimit, offload } },
         context,
         {
           opened(connection) {
             settled();
             connection.postpone();
+            connection.keepFacts();
             resolve(
               new TlsSocket(connection, {
                 allowHalfOpen,
@@ -69,7 +74,7 @@ export async function acceptTls(
         },
       );
       taken = true;
-      signal?.addEventListener('abort', abort, { once: true });
+      if (pending) signal?.addEventListener('abort', abort, { once: true });
     });
   } catch (error) {
     // Never leaked; an arrival ends its stream by itself, after the alert.

@@ -26,6 +26,8 @@ export function hasDescriptor(stream: unknown): stream is Socket {
  * would send a FIN on the shared connection, and its server counts it until it is destroyed.
  */
 export class AdoptedSocket implements Carrier {
+  /** The core reads the descriptor: only it sees the end. */
+  readonly ended = false;
   private released = false;
 
   constructor(
@@ -84,6 +86,9 @@ export class AdoptedSocket implements Carrier {
 
   /** What the old socket had read already belongs to the handshake. */
   private received(): Uint8Array {
+    // A STARTTLS parser that still listens must not see it.
+    this.socket.removeAllListeners('data');
+    this.socket.removeAllListeners('readable');
     const chunks: Buffer[] = [];
     for (;;) {
       const chunk: Buffer | null = this.socket.read();

@@ -12,6 +12,8 @@ export interface Carrier {
   start(hub: Hub, options: NativeAcceptOptions, context: NativeContext | null): NativeSlot;
   /** Addresses, where the core can't know them. */
   addresses(): NativeAddresses | null;
+  /** The stream came to its proper end: the core has, or will have, all that it brought. */
+  readonly ended: boolean;
   /** Ends the stream; idempotent. */
   release(): void;
 }

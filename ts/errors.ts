@@ -45,7 +45,9 @@ export interface NativeReport {
 export function reported(report: NativeReport): OffloopError {
   const { code, message, errno, syscall, alert } = report;
   if (code === undefined) return systemError(errno ?? 0, syscall ?? 'read');
-  const error = new Error(message ?? code) as OffloopError;
+  // A peer that left in its handshake: Node's words.
+  const words = code === 'ECONNRESET' ? errorTable.ECONNRESET.message() : message;
+  const error = new Error(words ?? code) as OffloopError;
   error.code = code;
   if (errno !== undefined) error.errno = errno;
   if (syscall !== undefined) error.syscall = syscall;
@@ -60,10 +62,10 @@ export function systemError(errno: number, syscall: string): OffloopError {
 }
 
 /** What listening says, in Node's words: `listen EADDRINUSE: address already in use :::443`. */
-export function listenError(errno: number, address: string, port: number): OffloopError {
+export function listenError(errno: number, address: string | null, port: number): OffloopError {
   const [code, words] = getSystemErrorMap().get(errno) ?? ['UNKNOWN', 'unknown error'];
-  const place = port > 0 ? `${address}:${port}` : address;
-  const error = new Error(`listen ${code}: ${words} ${place}`) as OffloopError;
+  const place = address === null ? '' : port > 0 ? ` ${address}:${port}` : ` ${address}`;
+  const error = new Error(`listen ${code}: ${words}${place}`) as OffloopError;
   return Object.assign(error, { code, errno, syscall: 'listen', address, ...(port && { port }) });
 }
 
@@ -138,6 +140,7 @@ export const errorTable = {
     class: Error,
     message: (operation: string) => `Cannot call ${operation} after a stream was destroyed`,
   },
+  ERR_TLS_HANDSHAKE_TIMEOUT: { class: Error, message: () => 'TLS handshake timeout' },
   ERR_TLS_INVALID_PROTOCOL_VERSION: {
     class: TypeError,
     message: (got: string, bound: 'minimum' | 'maximum') =>
@@ -152,28 +155,111 @@ export const errorTable = {
     message: () => 'Cannot issue SNI from a TLS server-side socket',
   },
   ECONNRESET: { class: Error, message: () => 'socket hang up' },
+  ERR_OFFLOOP_INTERNAL: {
+    class: Error,
+    message: (what: string) => `offloop failed: ${what}; please report this`,
+  },
   ERR_OFFLOOP_UNSUPPORTED_OPTION: {
     class: Error,
     message: (name: string, reason: string) => `${name} is not supported: ${reason}`,
   },
 } as const;
 
-/** Codes that the native core raises by itself, with the messages of `crates/tls`. */
+/**
+ * Codes that the native core raises by itself, beside those of the system: first those of
+ * `crates/tls`, with its messages, then those of the crates around it.
+ */
 export const nativeErrorCodes = [
-  'ECONNRESET',
-  'EPIPE',
-  'ERR_TLS_HANDSHAKE_TIMEOUT',
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_HTTPS_PROXY_REQUEST',
   'ERR_SSL_WRONG_VERSION_NUMBER',
-  'ERR_SSL_NO_SHARED_CIPHER',
+  'ERR_SSL_UNKNOWN_PROTOCOL',
   'ERR_SSL_UNSUPPORTED_PROTOCOL',
+  'ERR_SSL_NO_SHARED_CIPHER',
+  'ERR_SSL_NO_SUITABLE_KEY_SHARE',
+  'ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM',
   'ERR_SSL_NO_APPLICATION_PROTOCOL',
+  'ERR_SSL_UNEXPECTED_MESSAGE',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_EXCESSIVE_MESSAGE_SIZE',
+  'ERR_SSL_LENGTH_TOO_SHORT',
+  'ERR_SSL_LENGTH_MISMATCH',
+  'ERR_SSL_BAD_EXTENSION',
+  'ERR_SSL_BAD_KEY_SHARE',
+  'ERR_SSL_BAD_PSK',
+  'ERR_SSL_BINDER_DOES_NOT_VERIFY',
+  'ERR_SSL_NO_COMPRESSION_SPECIFIED',
   'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+  'ERR_SSL_CERTIFICATE_VERIFY_FAILED',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REVOKED',
+  'CERT_SIGNATURE_FAILURE',
+  'INVALID_PURPOSE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'ERR_SSL_BAD_SIGNATURE',
+  'ERR_SSL_DIGEST_CHECK_FAILED',
+  'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
+  'ERR_SSL_BAD_RECORD_TYPE',
+  'ERR_SSL_TOO_MANY_KEY_UPDATES',
+  'ERR_SSL_TOO_MANY_WARN_ALERTS',
+  'ERR_SSL_RECORD_TOO_SMALL',
+  'ERR_SSL_NO_RENEGOTIATION',
+  'ERR_SSL_PROTOCOL_IS_SHUTDOWN',
+  'ERR_SSL_UNKNOWN_ALERT_TYPE',
+  'ECONNRESET',
+  'ERR_OSSL_PEM_NO_START_LINE',
+  'ERR_OSSL_PEM_BAD_BASE64_DECODE',
+  'ERR_OSSL_PEM_BAD_END_LINE',
+  'ERR_OSSL_ASN1_NOT_ENOUGH_DATA',
+  'ERR_OSSL_UNSUPPORTED',
   'ERR_OSSL_X509_KEY_VALUES_MISMATCH',
+  'ERR_SSL_EE_KEY_TOO_SMALL',
+  'ERR_TLS_INVALID_PROTOCOL_VERSION',
+  'ERR_SSL_NO_CIPHER_MATCH',
+  'ERR_INVALID_ARG_VALUE',
+  'ERR_OFFLOOP_REJECTED',
+  'ERR_OFFLOOP_INTERNAL',
+  'ERR_SSL_SSLV3_ALERT_UNEXPECTED_MESSAGE',
+  'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC',
+  'ERR_SSL_TLSV1_ALERT_DECRYPTION_FAILED',
+  'ERR_SSL_TLSV1_ALERT_RECORD_OVERFLOW',
+  'ERR_SSL_SSLV3_ALERT_DECOMPRESSION_FAILURE',
+  'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
+  'ERR_SSL_SSLV3_ALERT_NO_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
+  'ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+  'ERR_SSL_TLSV1_ALERT_ACCESS_DENIED',
+  'ERR_SSL_TLSV1_ALERT_DECODE_ERROR',
+  'ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR',
+  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+  'ERR_SSL_TLSV1_ALERT_INSUFFICIENT_SECURITY',
+  'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR',
+  'ERR_SSL_TLSV1_ALERT_INAPPROPRIATE_FALLBACK',
+  'ERR_SSL_TLSV1_ALERT_USER_CANCELLED',
+  'ERR_SSL_TLSV1_ALERT_NO_RENEGOTIATION',
+  'ERR_SSL_TLSV13_ALERT_MISSING_EXTENSION',
+  'ERR_SSL_TLSV1_UNSUPPORTED_EXTENSION',
+  'ERR_SSL_TLSV1_UNRECOGNIZED_NAME',
+  'ERR_SSL_TLSV1_BAD_CERTIFICATE_STATUS_RESPONSE',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY',
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+  'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+  'ERR_TLS_HANDSHAKE_TIMEOUT',
+  'ERR_INVALID_IP_ADDRESS',
   'ERR_OFFLOOP_OVERLOADED',
   'ERR_OFFLOOP_POOL_CLOSED',
   'ERR_OFFLOOP_TASK_DROPPED',
   'ERR_OFFLOOP_UNSUPPORTED_OPTION',
-  'ERR_OFFLOOP_INTERNAL',
 ] as const;
 
 /**

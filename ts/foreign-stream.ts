@@ -18,6 +18,7 @@ const GRACE_MS = 2000;
 
 /** A Duplex without a descriptor (TLS in TLS, SSH channel): JavaScript carries its ciphertext. */
 export class ForeignStream implements Carrier, HubStream {
+  ended = false;
   private hub: Hub | null = null;
   private pair: NativeSlot = { slot: 0, generation: 0 };
   /** Ciphertext that the core was given and hasn't taken. */
@@ -64,10 +65,11 @@ export class ForeignStream implements Carrier, HubStream {
   }
 
   onCiphertext(chunk: Buffer): void {
-    if (this.stream.destroyed || this.stream.writableEnded) return;
-    this.stream.write(chunk, (error) => {
-      if (error == null) this.control(OP_CIPHERTEXT_SENT, chunk.length);
-    });
+    // Sent or lost: 'close' or 'error' says which, and the core must not wait for room that never
+    // comes.
+    const done = (): void => this.control(OP_CIPHERTEXT_SENT, chunk.length);
+    if (this.stream.destroyed || this.stream.writableEnded) done();
+    else this.stream.write(chunk, done);
   }
 
   onCiphertextEnd(): void {
@@ -87,7 +89,8 @@ export class ForeignStream implements Carrier, HubStream {
     stream.off('data', this.onData);
     stream.off('end', this.onEnd);
     // What is written already, an alert perhaps, still goes out.
-    if (stream.writableLength > 0 && !stream.destroyed) {
+    const unsent = stream.writableLength > 0 || (stream.writableEnded && !stream.writableFinished);
+    if (unsent && !stream.destroyed) {
       stream.end(() => stream.destroy());
       setTimeout(() => stream.destroy(), GRACE_MS).unref();
     } else {
@@ -104,6 +107,7 @@ export class ForeignStream implements Carrier, HubStream {
   };
 
   private readonly onEnd = (): void => {
+    this.ended = true;
     this.control(OP_CIPHERTEXT_END, 0);
   };
 

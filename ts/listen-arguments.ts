@@ -51,6 +51,7 @@ export function listenArguments(args: readonly unknown[]): ListenArguments {
   if (first === undefined || first === null || typeof first === 'function')
     return { ...base, port: 0 };
   if (typeof first === 'string' && positive(first) === false) return { ...base, path: first };
+  if (typeof first !== 'string' && typeof first !== 'number') throw placeless(first);
   const host = typeof args[1] === 'string' && args[1] !== '' ? args[1] : undefined;
   return { ...base, port: portNumber(first), host };
 }
@@ -103,12 +104,12 @@ function fromOptions(
   if (typeof port === 'number' || typeof port === 'string')
     return { ...settings, port: portNumber(port), host: host || undefined };
   if (typeof path === 'string' && positive(path) === false) return { ...settings, path };
-  throw failure(
-    'ERR_INVALID_ARG_VALUE',
-    'options',
-    'an object with the property "port" or "path"',
-    received(given),
-  );
+  throw placeless(given);
+}
+
+function placeless(given: unknown): Error {
+  const expected = 'an object with the property "port" or "path"';
+  return failure('ERR_INVALID_ARG_VALUE', 'options', expected, received(given));
 }
 
 function signalOf(options: ListenOptions): AbortSignal | undefined {
@@ -122,9 +123,9 @@ function signalOf(options: ListenOptions): AbortSignal | undefined {
   );
 }
 
-function portNumber(port: unknown): number {
+function portNumber(port: string | number): number {
   const blank = typeof port === 'string' && port.trim() === '';
-  const value = typeof port === 'number' || typeof port === 'string' ? Number(port) : Number.NaN;
+  const value = Number(port);
   if (!blank && Number.isInteger(value) && value >= 0 && value <= 65535) return value;
   throw failure('ERR_SOCKET_BAD_PORT', 'options.port', received(port));
 }

@@ -74,10 +74,15 @@ export const contextOptions = {
   ticketKeys: unsupported(),
 };
 
+const HANDSHAKE_TIMEOUT = 120_000;
+
 /** Options of a connection, whichever way it comes. */
 export const connectionOptions = {
-  /** Time for a handshake, in ms, from the first byte awaited to the last. Default: 120000. */
-  handshakeTimeout: count(120_000, 2 ** 31 - 1),
+  /**
+   * Time for a handshake, in ms, from the hand-over of its connection to its last byte. Default:
+   * 120000; so does 0, as in Node.
+   */
+  handshakeTimeout: handshakeTimeout(),
   /** Largest ClientHello, in bytes; longer ones are refused. Default: 32768. */
   clientHelloLimit: count(32 * 1024, 64 * 1024, 512),
   /**
@@ -134,6 +139,14 @@ export const acceptOptions = {
     },
   } as Option<AbortSignal, AbortSignal | undefined>,
 };
+
+function handshakeTimeout(): Option<number, number> {
+  const milliseconds = count(HANDSHAKE_TIMEOUT, 2 ** 31 - 1);
+  return {
+    absent: milliseconds.absent,
+    parse: (value, name) => milliseconds.parse(value, name) || HANDSHAKE_TIMEOUT,
+  };
+}
 
 function version(bound: 'minimum' | 'maximum'): Option<ProtocolVersion, ProtocolVersion> {
   return {

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns';
 import { EventEmitter } from 'node:events';
 import { chmodSync, closeSync, statSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
-import { constants } from 'node:os';
+import { constants, networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Addresses, withFamilies } from './addresses.js';
 import { Arrival } from './arrival.js';
@@ -16,7 +16,7 @@ import {
   received,
   reported,
 } from './errors.js';
-import { existingHub, type FailureReport, hub, type HubServer, type Payload } from './hub.js';
+import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
 import { type ListenArguments, listenArguments, type ListenOptions } from './listen-arguments.js';
 import type { NativeListening } from './native.js';
 import { type Inputs, optionsObject, parseOptions, type Values } from './option.js';
@@ -69,7 +69,10 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
   declare private context: SecureContext;
   declare private names: { name: string; context: SecureContext }[];
   declare private socketOptions: TlsSocketOptions;
+  /** What listens and adopts; 0: none yet. */
   declare private nativeId: number;
+  /** That one and those before it, closed, whose connections are not gone yet. */
+  declare private natives: Set<number>;
   declare private bound: NativeListening | null;
   declare private referenced: boolean;
   declare private retained: boolean;
@@ -105,6 +108,7 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     };
     this.state = 'idle';
     this.nativeId = 0;
+    this.natives = new Set();
     this.bound = null;
     this.referenced = true;
     this.retained = false;
@@ -141,6 +145,8 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     if (target.callback !== undefined) this.once('listening', target.callback);
     if (target.signal !== undefined) this.closeOn(target.signal);
     const attempt = ++this.attempt;
+    // Still closing: what follows is another server to the core.
+    if (this.state === 'closing') this.nativeId = 0;
     if (target.host === undefined) {
       this.bind(target, undefined);
     } else {
@@ -149,7 +155,7 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
         // Closed, or asked to listen elsewhere, in the meantime.
         if (attempt !== this.attempt) return;
         if (error !== null) {
-          this.state = 'idle';
+          this.stop();
           this.emit('error', error);
         } else {
           this.bind(target, address);
@@ -182,13 +188,13 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     }
     this.bound = null;
     if (this.state === 'closing') return this;
-    if (this.nativeId === 0) {
+    if (this.natives.size === 0) {
       this.state = 'idle';
       process.nextTick(() => this.emit('close'));
       return this;
     }
     this.state = 'closing';
-    hub().native.closeServer(this.nativeId);
+    if (this.nativeId !== 0) hub().native.closeServer(this.nativeId);
     this.holdLoop();
     return this;
   }
@@ -209,7 +215,7 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     this.limit = unlimited
       ? undefined
       : serverOptions.maxConnections.parse(limit, 'maxConnections');
-    if (this.nativeId !== 0) hub().native.setMaxConnections(this.nativeId, this.limit ?? null);
+    for (const id of this.natives) hub().native.setMaxConnections(id, this.limit ?? null);
   }
 
   /** Keeps the event loop alive while listening (default). */
@@ -298,10 +304,11 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
 
   /** @internal */
   onServerClosed(id: number): void {
+    this.natives.delete(id);
+    if (id === this.nativeId) this.nativeId = 0;
     // Listening again: 'close' is for the last time.
-    if (id !== this.nativeId) return;
-    this.nativeId = 0;
-    this.state = 'idle';
+    if (this.state === 'listening' || this.natives.size > 0) return;
+    if (this.state === 'closing') this.state = 'idle';
     this.holdLoop();
     this.emit('close');
   }
@@ -315,7 +322,12 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
       this.openSockets--;
       if (this.state === 'closing') this.holdLoop();
     };
-    this.emit('secureConnection', socket);
+    try {
+      this.emit('secureConnection', socket);
+    } finally {
+      // A handler that asked has fetched them already.
+      connection.keepFacts();
+    }
   }
 
   private clientError(error: Error, addresses: Addresses): void {
@@ -334,32 +346,57 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     const { handshakeTimeout, clientHelloLimit, offload } = this.settings;
     const { pauseOnConnect, highWaterMark } = this.socketOptions;
     const allowHalfOpen = stream.allowHalfOpen ?? false;
-    const server = this.native();
+    let server = 0;
+    // Closing: the connection is what the native server still waits for.
+    const close = (): void => {
+      if (server !== 0 && this.state === 'closing') hub().native.closeServer(server);
+    };
     void new Arrival(
       stream,
-      { server, settings: { handshakeTimeout, clientHelloLimit, offload } },
+      {
+        server: () => (server = this.adopting()),
+        settings: { handshakeTimeout, clientHelloLimit, offload },
+      },
       null,
       {
-        opened: (connection) =>
-          this.secure(connection, { allowHalfOpen, highWaterMark, pauseOnConnect }),
-        failed: (error, addresses) => this.clientError(error, addresses),
+        opened: (connection) => {
+          close();
+          this.secure(connection, { allowHalfOpen, highWaterMark, pauseOnConnect });
+        },
+        failed: (error, addresses) => {
+          close();
+          this.clientError(error, addresses);
+        },
       },
     );
+  }
+
+  /** The native server for a stream from elsewhere: one that is closed and empty takes none. */
+  private adopting(): number {
+    if (this.state === 'closing' && hub().native.connectionCount(this.nativeId) === 0)
+      this.nativeId = 0;
+    return this.native();
   }
 
   // The core's side.
 
   private bind(target: ListenArguments, host: string | undefined): void {
-    // Still closing: what follows is another server to the core.
-    if (this.state === 'closing') this.nativeId = 0;
     const { port, path, fd: descriptor, backlog, ipv6Only, reusePort } = target;
-    const where = { host, port, path, descriptor };
-    const bound = hub().native.listen(this.native(), {
-      ...Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined)),
-      backlog,
-      ipv6Only,
-      reusePort,
-    });
+    const where = { host: host && numberedScope(host), port, path, descriptor };
+    const server = this.native();
+    let bound: NativeListening;
+    try {
+      bound = hub().native.listen(server, {
+        ...Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined)),
+        backlog,
+        ipv6Only,
+        reusePort,
+      });
+    } catch (error) {
+      this.stop();
+      process.nextTick(() => this.emit('error', error as Error));
+      return;
+    }
     if (bound.errno !== undefined) return this.refuse(bound.errno, target, host);
     if (path !== undefined) openPath(path, target);
     // The core listens on a duplicate.
@@ -373,19 +410,33 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
   }
 
   private refuse(errno: number, { path, port, fd }: ListenArguments, host?: string): void {
-    this.state = 'idle';
-    // Forgotten, unless connections from elsewhere belong to it.
-    if (this.connectionCount === 0) {
-      hub().servers.delete(this.nativeId);
-      hub().native.closeServer(this.nativeId);
-      this.nativeId = 0;
-    }
-    // libuv tells a missing directory as the lack of permission, which is what programs match.
-    const code =
-      path !== undefined && errno === -constants.errno.ENOENT ? -constants.errno.EACCES : errno;
-    const place = path ?? host ?? (fd === undefined ? '::' : String(fd));
+    this.stop();
+    // libuv's words, which programs match: a missing directory is lack of permission, a descriptor
+    // that is no socket an invalid argument.
+    const { EACCES, EINVAL, ENOENT, ENOTSOCK } = constants.errno;
+    let code = errno;
+    if (path !== undefined && errno === -ENOENT) code = -EACCES;
+    if (fd !== undefined && errno === -ENOTSOCK) code = -EINVAL;
+    const place = fd === undefined ? (path ?? host ?? '::') : null;
     const error = listenError(code, place, port ?? -1);
     process.nextTick(() => this.emit('error', error));
+  }
+
+  /** It does not listen after all: back to where it was. */
+  private stop(): void {
+    const { native, servers } = hub();
+    const { nativeId, natives } = this;
+    // Forgotten, unless connections from elsewhere belong to it.
+    if (nativeId !== 0 && native.connectionCount(nativeId) === 0) {
+      servers.delete(nativeId);
+      natives.delete(nativeId);
+      native.closeServer(nativeId);
+      this.nativeId = 0;
+    }
+    const closing = [...natives].some((id) => id !== this.nativeId);
+    this.state = closing ? 'closing' : 'idle';
+    if (closing && this.nativeId !== 0) native.closeServer(this.nativeId);
+    this.holdLoop();
   }
 
   /** The id of the native server, which is made when it is first needed. */
@@ -405,6 +456,7 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
       this.nativeContext(this.context),
     );
     servers.set(this.nativeId, this);
+    this.natives.add(this.nativeId);
     if (this.names.length > 0) this.updateContexts();
     return this.nativeId;
   }
@@ -422,7 +474,9 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
   }
 
   private get connectionCount(): number {
-    return this.nativeId === 0 ? 0 : (existingHub()?.native.connectionCount(this.nativeId) ?? 0);
+    let count = 0;
+    for (const id of this.natives) count += hub().native.connectionCount(id);
+    return count;
   }
 
   /**
@@ -456,6 +510,14 @@ export function createServer(
   listener?: SecureConnectionListener,
 ): Server {
   return new Server(options, listener);
+}
+
+/** `fe80::1%eth0` as `fe80::1%2`: the core knows interfaces by number. 0 is none, for bind(2) to say. */
+function numberedScope(host: string): string {
+  const [address, scope] = host.split('%');
+  if (scope === undefined || /^\d+$/.test(scope)) return host;
+  const known = networkInterfaces()[scope]?.find((each) => each.family === 'IPv6' && each.scopeid);
+  return `${address}%${known?.family === 'IPv6' ? known.scopeid : 0}`;
 }
 
 function openPath(path: string, { readableAll, writableAll }: ListenArguments): void {

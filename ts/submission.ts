@@ -14,6 +14,7 @@ export const SLAB_PIECE = 16 * 1024;
 
 const SLAB_BYTES = 64 * 1024;
 const OPERATIONS = 512;
+const FINISH_MS = 500;
 
 /** A piece of a cork'ed write, as `Writable` hands it to `_writev`. */
 export interface Piece {
@@ -32,6 +33,10 @@ export class Submission {
   private completing = false;
   /** While the hub drains, it submits at the end; else the first operation asks for a tick. */
   private awaited = false;
+  /** No more ticks come: see `finish`. */
+  finishing = false;
+  /** How long process exit may still wait for bytes that were handed over, in ms. */
+  private patience = FINISH_MS;
   private readonly flushLater = (): void => this.flush();
 
   constructor(
@@ -45,12 +50,15 @@ export class Submission {
     if (!this.awaited) this.awaitTick();
   }
 
-  /** Queues one write; `connection.pending` says how many WRITTEN it waits for. */
+  /**
+   * Queues one write; `connection.pending` says how many WRITTEN it waits for. The bytes are taken
+   * before it returns: the caller may change or transfer its buffer.
+   */
   write(connection: Connection, chunk: Uint8Array | string, encoding: BufferEncoding): void {
     const size = this.put(chunk, encoding);
     if (size < 0) {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-      this.large(connection, bytes);
+      connection.sending(this.large(connection, chunk, encoding));
+      if (typeof chunk !== 'string') this.submitFull();
     } else {
       this.push(OP_WRITE_SLAB, connection.slot, connection.generation, size);
       connection.sending(size);
@@ -58,9 +66,17 @@ export class Submission {
     if (!this.awaited) this.awaitTick();
   }
 
-  /** Queues the pieces of one corked write, small neighbours merged into one operation. */
+  /** Queues counted bytes that nobody else changes, to be taken at the end of the tick. */
+  writeOwn(connection: Connection, bytes: Buffer): void {
+    this.large(connection, bytes, 'latin1');
+    connection.sending(0);
+    if (!this.awaited) this.awaitTick();
+  }
+
+  /** As `write`, the pieces of one corked write; small neighbours become one operation. */
   writev(connection: Connection, pieces: readonly Piece[]): void {
     let run = 0;
+    let borrowed = false;
     for (let i = 0; i < pieces.length; i++) {
       const { chunk, encoding } = pieces[i];
       if (run > 0 && this.mustFlushFor(chunk)) run = this.close(connection, run);
@@ -69,11 +85,12 @@ export class Submission {
         run += size;
       } else {
         run = this.close(connection, run);
-        const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-        this.large(connection, bytes);
+        connection.sending(this.large(connection, chunk, encoding));
+        borrowed ||= typeof chunk !== 'string';
       }
     }
     this.close(connection, run);
+    if (borrowed) this.submitFull();
     if (!this.awaited) this.awaitTick();
   }
 
@@ -85,6 +102,7 @@ export class Submission {
     } else {
       this.push(OP_CIPHERTEXT_BUFFER, slot, generation, 0);
       this.buffers.push(chunk);
+      this.submitFull();
     }
     if (!this.awaited) this.awaitTick();
   }
@@ -99,6 +117,20 @@ export class Submission {
     this.awaited = false;
     if (this.count > 0) this.submit();
     if (this.completed.length > 0 && !this.completing) this.complete();
+  }
+
+  /**
+   * The process ends: hands everything over and waits for it, as does from now on whatever queues
+   * an operation. No tick follows any more, no callback runs from here.
+   */
+  finish(): void {
+    this.finishing = true;
+    this.awaited = false;
+    if (this.count > 0) this.submit();
+    this.completed.length = 0;
+    const started = performance.now();
+    this.native.finish(Math.max(0, Math.trunc(this.patience)));
+    this.patience -= performance.now() - started;
   }
 
   private submit(): void {
@@ -136,6 +168,7 @@ export class Submission {
   }
 
   private awaitTick(): void {
+    if (this.finishing) return this.finish();
     this.awaited = true;
     process.nextTick(this.flushLater);
   }
@@ -177,10 +210,15 @@ export class Submission {
     return 0;
   }
 
-  private large(connection: Connection, bytes: Uint8Array): void {
+  private large(
+    connection: Connection,
+    chunk: Uint8Array | string,
+    encoding: BufferEncoding,
+  ): number {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
     this.push(OP_WRITE_BUFFER, connection.slot, connection.generation, 0);
     this.buffers.push(bytes);
-    connection.sending(bytes.length);
+    return bytes.length;
   }
 
   private submitFull(): void {

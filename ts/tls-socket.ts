@@ -71,8 +71,7 @@ export class TlsSocket extends SocketBase {
     this._clearTimer();
     this._failed = Boolean(error);
     const connection = this._connection;
-    // Handlers of 'close' log these; afterwards nobody can answer.
-    if (!connection.closed && this.listenerCount('close') > 0) connection.session();
+    connection.keepFacts();
     if (connection.closed) process.nextTick(() => this._onFree());
     else connection.destroy(this._resetting);
     callback(error);
@@ -222,16 +221,16 @@ export class TlsSocket extends SocketBase {
 /** Properties that are worked out when first read. Node has data properties, so all can be set. */
 const computed: Record<string, (this: TlsSocket) => unknown> = {
   authorized() {
-    return this._connection.session()?.authorized ?? false;
+    return this._connection.facts()?.authorized ?? false;
   },
   authorizationError() {
-    return this._connection.session()?.authorizationError ?? null;
+    return this._connection.facts()?.authorizationError ?? null;
   },
   alpnProtocol() {
-    return this._connection.session()?.alpn ?? false;
+    return this._connection.facts()?.alpn ?? false;
   },
   servername() {
-    return this._connection.session()?.servername ?? false;
+    return this._connection.facts()?.servername ?? false;
   },
   bytesRead() {
     return this._connection.bytesRead;

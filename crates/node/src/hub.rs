@@ -19,7 +19,7 @@ use crate::options::{
     NativeServerOptions, NativeSlot,
 };
 use crate::records::{Encoder, STRIDE};
-use crate::session::NativeSession;
+use crate::session::{NativeSession, facts};
 use crate::stats::NativeStats;
 use crate::{Result, coded};
 
@@ -171,6 +171,13 @@ impl Hub {
     #[napi]
     pub fn addresses(&self, slot: u32, generation: u32) -> Option<NativeAddresses> {
         self.host.addresses(ConnectionId { slot, generation }).map(Into::into)
+    }
+
+    /// What of its session a closed socket still tells, four lines: '1' or '', why the client is
+    /// not authorized, the server name, the ALPN protocol; null when its number is stale.
+    #[napi]
+    pub fn facts(&self, slot: u32, generation: u32) -> Option<String> {
+        self.host.session(ConnectionId { slot, generation }, facts)
     }
 
     /// The facts of an open connection; null when its number is stale.
