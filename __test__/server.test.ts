@@ -524,6 +524,44 @@ describe('the event loop', () => {
   });
 });
 
+describe('what a tls.Server has and this one has not', () => {
+  test.each(['newSession', 'resumeSession', 'OCSPRequest', 'keylog'])(
+    "throws when '%s' is listened for",
+    (event) => {
+      const server = createServer(identity);
+      expect(() => server.on(event as 'close', () => {})).toThrow(
+        expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' }),
+      );
+    },
+  );
+
+  test('throws for ticket keys', () => {
+    const server = createServer(identity);
+    const unsupported = expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' });
+    expect(() => server.getTicketKeys()).toThrow(unsupported);
+    expect(() => server.setTicketKeys()).toThrow(unsupported);
+  });
+});
+
+test('contexts from objects with inherited getters are not taken for each other', () => {
+  class Material {
+    readonly #pem: string;
+    constructor(pem: string) {
+      this.#pem = pem;
+    }
+    get pem(): string {
+      return this.#pem;
+    }
+  }
+  const server = createServer(identity);
+  const add = (key: string): void =>
+    server.addContext('example.org', { key: new Material(key), cert: named.first.cert });
+  add(named.first.key);
+  expect(() => add(named.second.key)).toThrow(
+    expect.objectContaining({ code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' }),
+  );
+});
+
 function connections(server: Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
 }

@@ -18,7 +18,7 @@ export function checkTools() {
 export async function install(signal) {
   const installed = modifiedAt('node_modules/.package-lock.json');
   if (installed !== undefined && installed >= modifiedAt('package-lock.json')) return false;
-  await npm(['ci', '--no-audit', '--no-fund'], signal);
+  await npm(['ci', '--include=dev', '--no-audit', '--no-fund'], signal);
   return true;
 }
 

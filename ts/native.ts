@@ -12,8 +12,9 @@
  * - Records of one connection arrive in order; operations on one are carried out in order.
  * - One hub for each environment (main thread or worker); nothing of it crosses threads.
  *
- * Only this module, the hub and its submission touch the native hub; a SecureContext holds a
- * NativeContext without looking into it.
+ * The native hub is touched by the modules that stand for something of the core (hub, submission,
+ * connection, server, bind, stats, adopted-socket, foreign-stream) and by no other; a SecureContext
+ * holds a NativeContext without looking into it. `__test__/architecture.test.ts` sees to it.
  */
 
 export { Hub as NativeHub, NativeContext } from '../native/binding.js';

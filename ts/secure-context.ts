@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import tls from 'node:tls';
 import { failure, received } from './errors.js';
 import { authorities, defaultAuthorities, type Identity, identities } from './identity.js';
 import { NativeContext } from './native.js';
@@ -143,6 +144,8 @@ export function cachedContext(options: object): SecureContext {
 /** Keyed by digest, so that the cache keeps no key or passphrase. */
 function digestOf(options: object): string {
   const hash = createHash('sha256');
+  // What absent options mean, which a program may change.
+  feed(hash, [tls.DEFAULT_MIN_VERSION, tls.DEFAULT_MAX_VERSION, tls.DEFAULT_ECDH_CURVE]);
   for (const name of Object.keys(contextOptions)) {
     const value = (options as Record<string, unknown>)[name];
     if (value == null) continue;
@@ -161,11 +164,11 @@ function feed(hash: ReturnType<typeof createHash>, value: unknown): void {
     hash.update(`a${value.length}:`);
     for (const item of value) feed(hash, item);
   } else if (typeof value === 'object' && value !== null) {
+    // As `Pem` reads them: its own or inherited, by whatever getter.
+    const { pem, passphrase } = value as { pem?: unknown; passphrase?: unknown };
     hash.update('o');
-    for (const [name, item] of Object.entries(value)) {
-      hash.update(`${name}=`);
-      feed(hash, item);
-    }
+    feed(hash, pem);
+    feed(hash, passphrase);
     hash.update(';');
   } else {
     hash.update(`${typeof value}:${String(value)};`);

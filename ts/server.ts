@@ -1,21 +1,13 @@
 import cluster from 'node:cluster';
 import { lookup } from 'node:dns';
 import { EventEmitter } from 'node:events';
-import { chmodSync, closeSync, statSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
-import { constants, networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Addresses, withFamilies } from './addresses.js';
 import { Arrival } from './arrival.js';
+import { bind } from './bind.js';
 import { Connection } from './connection.js';
-import {
-  failure,
-  listenError,
-  type NativeReport,
-  type OffloopError,
-  received,
-  reported,
-} from './errors.js';
+import { failure, type NativeReport, type OffloopError, received, reported } from './errors.js';
 import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
 import { type ListenArguments, listenArguments, type ListenOptions } from './listen-arguments.js';
 import type { NativeListening } from './native.js';
@@ -61,8 +53,8 @@ type State = 'idle' | 'looking up' | 'listening' | 'closing';
  * elsewhere, as `acceptTls` does. A failed handshake costs the event loop one coalesced report.
  */
 export class Server extends EventEmitter<ServerEvents> implements HubServer {
-  // No #private members and no initialisers: `initialize` must work on objects that a subclass in
-  // the old style (`Server.call(this)`, as https.Server does) has made.
+  // No #private members and no initialisers: `initialize` is to work on objects that a subclass in
+  // the old style (`Server.call(this)`, as https.Server does) will have made.
   declare private state: State;
   declare private settings: Values<typeof serverOptions>;
   declare private policy: ServerPolicy;
@@ -115,6 +107,7 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     this.openSockets = 0;
     this.attempt = 0;
     this.limit = settings.maxConnections;
+    (this as EventEmitter).on('newListener', refuseUnsupported);
     this.on('connection', this.adopt);
     if (onSecure !== undefined) this.on('secureConnection', onSecure);
   }
@@ -256,6 +249,16 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
     this.updateContexts();
   }
 
+  /** @throws ERR_OFFLOOP_UNSUPPORTED_OPTION always: ticket keys are the core's own. */
+  getTicketKeys(): never {
+    throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'getTicketKeys()', TICKET_KEYS);
+  }
+
+  /** @throws ERR_OFFLOOP_UNSUPPORTED_OPTION always: ticket keys are the core's own. */
+  setTicketKeys(): never {
+    throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'setTicketKeys()', TICKET_KEYS);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.state !== 'listening') return;
     await new Promise<void>((resolve, reject) => {
@@ -381,45 +384,18 @@ export class Server extends EventEmitter<ServerEvents> implements HubServer {
   // The core's side.
 
   private bind(target: ListenArguments, host: string | undefined): void {
-    const { port, path, fd: descriptor, backlog, ipv6Only, reusePort } = target;
-    const where = { host: host && numberedScope(host), port, path, descriptor };
-    const server = this.native();
-    let bound: NativeListening;
-    try {
-      bound = hub().native.listen(server, {
-        ...Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined)),
-        backlog,
-        ipv6Only,
-        reusePort,
-      });
-    } catch (error) {
+    const bound = bind(this.native(), target, host);
+    if (bound instanceof Error) {
       this.stop();
-      process.nextTick(() => this.emit('error', error as Error));
+      process.nextTick(() => this.emit('error', bound));
       return;
     }
-    if (bound.errno !== undefined) return this.refuse(bound.errno, target, host);
-    if (path !== undefined) openPath(path, target);
-    // The core listens on a duplicate.
-    if (descriptor !== undefined && target.ownsDescriptor) closeSync(descriptor);
     this.bound = bound;
     this.state = 'listening';
     this.holdLoop();
     process.nextTick(() => {
       if (this.state === 'listening') this.emit('listening');
     });
-  }
-
-  private refuse(errno: number, { path, port, fd }: ListenArguments, host?: string): void {
-    this.stop();
-    // libuv's words, which programs match: a missing directory is lack of permission, a descriptor
-    // that is no socket an invalid argument.
-    const { EACCES, EINVAL, ENOENT, ENOTSOCK } = constants.errno;
-    let code = errno;
-    if (path !== undefined && errno === -ENOENT) code = -EACCES;
-    if (fd !== undefined && errno === -ENOTSOCK) code = -EINVAL;
-    const place = fd === undefined ? (path ?? host ?? '::') : null;
-    const error = listenError(code, place, port ?? -1);
-    process.nextTick(() => this.emit('error', error));
   }
 
   /** It does not listen after all: back to where it was. */
@@ -512,16 +488,18 @@ export function createServer(
   return new Server(options, listener);
 }
 
-/** `fe80::1%eth0` as `fe80::1%2`: the core knows interfaces by number. 0 is none, for bind(2) to say. */
-function numberedScope(host: string): string {
-  const [address, scope] = host.split('%');
-  if (scope === undefined || /^\d+$/.test(scope)) return host;
-  const known = networkInterfaces()[scope]?.find((each) => each.family === 'IPv6' && each.scopeid);
-  return `${address}%${known?.family === 'IPv6' ? known.scopeid : 0}`;
-}
+const TICKET_KEYS = 'the core makes its own keys and rotates them';
 
-function openPath(path: string, { readableAll, writableAll }: ListenArguments): void {
-  if (!readableAll && !writableAll) return;
-  const mode = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
-  chmodSync(path, statSync(path).mode | mode);
+/** Events of tls.Server that are never emitted here: waiting for one would be in vain. */
+const UNSUPPORTED_EVENTS = new Set<unknown>([
+  'newSession',
+  'resumeSession',
+  'OCSPRequest',
+  'keylog',
+]);
+
+function refuseUnsupported(event: unknown): void {
+  if (!UNSUPPORTED_EVENTS.has(event)) return;
+  const reason = 'the core does not tell JavaScript of it';
+  throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `the event '${String(event)}'`, reason);
 }

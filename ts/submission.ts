@@ -215,7 +215,9 @@ export class Submission {
     chunk: Uint8Array | string,
     encoding: BufferEncoding,
   ): number {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+    let bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+    // Another thread may write there while Rust reads.
+    if (bytes.buffer instanceof SharedArrayBuffer) bytes = Buffer.from(bytes);
     this.push(OP_WRITE_BUFFER, connection.slot, connection.generation, 0);
     this.buffers.push(bytes);
     return bytes.length;

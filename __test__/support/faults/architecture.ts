@@ -79,6 +79,7 @@ const HUB_SIDE = new Set([
   'ts/hub.ts',
   'ts/submission.ts',
   'ts/connection.ts',
+  'ts/bind.ts',
   'ts/server.ts',
   'ts/stats.ts',
   'ts/adopted-socket.ts',

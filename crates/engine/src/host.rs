@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{Addresses, Connection, Inline, Settings};
 use crate::event::{Drained, Event, EventSink};
+use crate::event_queue::{EVENT, EventQueue, Pushed};
 use crate::listener::{self, BoundAddress, ListenTarget};
+use crate::operation::{Operation, Payload};
 use crate::server::{Server, ServerId, ServerOptions};
 use crate::slots::{ConnectionId, Slots};
 use crate::transport::{Foreign, Transport};
@@ -23,45 +25,27 @@ pub trait Doorbell: Send + Sync {
     fn ring(&self);
 }
 
-/// Events wait for the worker to park, unless so many have come together.
-const RING_AT: usize = 32;
-
-/// A last batch of at most so many events says that waiting for more is in vain.
-const LONE: usize = 2;
-
 /// Plaintext of at least this size travels in a buffer of its own instead of being copied together.
 const BULK: usize = 16 * 1024;
 
 /// A submission of at most so many operations may be sent by the host's thread itself, and so many
-/// bytes between two drains: sealing and sending them takes some 50 us, about what waking a worker
-/// and being woken by it would.
+/// bytes between two drains. Waking a worker and being woken by it costs as much as sealing and
+/// sending 64 KiB (some 50 us), and other cores' caches make the bytes dearer there: with 16 KiB
+/// here 4 downloads reach 0.6 of node:tls, with 256 KiB they equal it.
 const INLINE_WRITES: usize = 4;
 const INLINE_BYTES: usize = 256 * 1024;
 
-/// What an event counts beside its plaintext: many small ones cost memory too.
-pub(crate) const EVENT: usize = 64;
-
-/// Failed or dropped connections that are told one by one until the next drain; more are only
-/// counted, so that a flood behind a blocked event loop takes no memory.
-const REFUSALS: usize = 4096;
-
 /// How long the end of a connection may wait for company on its way to the host.
 const LATE: Duration = Duration::from_millis(1);
-
-/// What a drained batch's buffer keeps for the next one.
-const RECYCLED: usize = 256 * 1024;
 
 /// See the module's head.
 pub struct Host {
     pub(crate) engine: Arc<Engine>,
     doorbell: Box<dyn Doorbell>,
-    rung: AtomicBool,
+    queue: EventQueue,
     /// A ring for what may be late is on its way.
     late: AtomicBool,
-    last_batch: AtomicUsize,
     inline_left: AtomicUsize,
-    queue: Mutex<Batch>,
-    draining: Mutex<Draining>,
     slots: Mutex<Slots<Arc<Connection>>>,
     /// Connections in their handshake, which may have no slot yet.
     arrivals: Mutex<Slots<Arc<Connection>>>,
@@ -71,68 +55,6 @@ pub struct Host {
     finishing: Mutex<bool>,
     all_sent: Condvar,
     closed: AtomicBool,
-}
-
-#[derive(Default)]
-struct Batch {
-    events: Vec<Event>,
-    bytes: Vec<u8>,
-    refusals: usize,
-}
-
-impl Batch {
-    /// Empties it; the plaintext that was in it, in bytes as counted.
-    fn take_plaintext(&mut self) -> usize {
-        std::mem::take(self).events.iter().map(counted).sum()
-    }
-}
-
-/// The batch being handed over, and how far that has come.
-#[derive(Default)]
-struct Draining {
-    batch: std::vec::IntoIter<Event>,
-    bytes: Vec<u8>,
-    taken: usize,
-    unfinished: Option<Event>,
-    bulk_taken: usize,
-}
-
-/// What the host wants of one connection.
-#[derive(Debug)]
-pub enum Operation {
-    /// Send plaintext; counts as one in [`Event::Written`].
-    Write,
-    /// After all writes: `close_notify` and FIN; counts as one in [`Event::Written`].
-    End,
-    /// At once; [`Event::Closed`] follows.
-    Destroy,
-    /// Destroy with RST.
-    Reset,
-    /// Stop reading; what is under way still arrives.
-    Pause,
-    /// Go on reading.
-    Resume,
-    /// Ciphertext received by a foreign stream.
-    Ciphertext,
-    /// The foreign stream ended.
-    CiphertextEnd,
-    /// The foreign stream took so many bytes.
-    CiphertextSent(usize),
-    /// Nagle's algorithm off or on.
-    NoDelay(bool),
-    /// TCP keep-alive with this initial delay, or off.
-    KeepAlive(Option<Duration>),
-}
-
-/// An operation with its connection and, for `Write` and `Ciphertext`, its bytes.
-#[derive(Debug)]
-pub struct Payload<'a> {
-    /// The connection; a stale id is ignored.
-    pub id: ConnectionId,
-    /// What to do.
-    pub operation: Operation,
-    /// Its bytes.
-    pub bytes: &'a [u8],
 }
 
 /// How a connection that comes from the host is to be accepted.
@@ -153,12 +75,9 @@ impl Host {
         Arc::new(Self {
             engine,
             doorbell,
-            rung: AtomicBool::new(false),
+            queue: EventQueue::default(),
             late: AtomicBool::new(false),
-            last_batch: AtomicUsize::new(0),
             inline_left: AtomicUsize::new(INLINE_BYTES),
-            queue: Mutex::default(),
-            draining: Mutex::default(),
             slots: Mutex::new(Slots::new()),
             arrivals: Mutex::new(Slots::new()),
             servers: Mutex::default(),
@@ -173,32 +92,17 @@ impl Host {
     /// Hands over what has happened, until there is no more or the sink is full.
     pub fn drain(&self, sink: &mut dyn EventSink) -> Drained {
         self.inline_left.store(INLINE_BYTES, Relaxed);
-        let mut draining = lock(&self.draining);
-        loop {
-            if !self.hand_over(&mut draining, sink) {
-                return Drained::More;
+        let mut waiting = Vec::new();
+        let drained = self.queue.drain(sink, &mut |id, bytes| {
+            self.engine.counters.received_bytes_queued.fetch_sub(count(bytes), Relaxed);
+            if let Some(connection) = lock(&self.slots).get(id)
+                && connection.drained(bytes)
+            {
+                waiting.push(Arc::clone(connection));
             }
-            self.rung.store(false, SeqCst);
-            let bytes = std::mem::take(&mut draining.bytes);
-            let batch = {
-                let mut queue = lock(&self.queue);
-                if queue.events.is_empty() {
-                    draining.bytes = bytes;
-                    return Drained::All;
-                }
-                let mut recycled = bytes;
-                recycled.clear();
-                recycled.shrink_to(RECYCLED);
-                let empty = Batch { bytes: recycled, ..Batch::default() };
-                std::mem::replace(&mut *queue, empty)
-            };
-            self.last_batch.store(batch.events.len(), Relaxed);
-            *draining = Draining {
-                batch: batch.events.into_iter(),
-                bytes: batch.bytes,
-                ..Draining::default()
-            };
-        }
+        });
+        attend_all(waiting);
+        drained
     }
 
     /// Carries out one tick's operations. `done(i)` is called for each `Write` and `End` whose
@@ -359,8 +263,7 @@ impl Host {
         attend_all(connections);
         attend_all(lock(&self.arrivals).values().cloned().collect());
         // Nothing is pushed any more: what nobody will drain no longer counts.
-        let mut undrained = lock(&self.queue).take_plaintext();
-        undrained += lock(&self.draining).take_plaintext();
+        let undrained = self.queue.close();
         self.engine.counters.received_bytes_queued.fetch_sub(count(undrained), Relaxed);
     }
 
@@ -369,8 +272,8 @@ impl Host {
         let _taken: bool = self.push_all(event, &[]);
     }
 
-    /// Plaintext of a connection, with [`EVENT`] in `counted`. Small pieces are copied together; a
-    /// large one gives its buffer away and leaves an empty one.
+    /// Plaintext of a connection. Small pieces are copied together; a large one gives its buffer
+    /// away and leaves an empty one.
     pub(crate) fn push_data(self: &Arc<Self>, id: ConnectionId, plaintext: &mut Vec<u8>) {
         let bytes = plaintext.len();
         let counted = count(bytes + EVENT);
@@ -390,7 +293,7 @@ impl Host {
 
     /// Rings, unless a ring is on its way already.
     pub(crate) fn ring(&self) {
-        if !self.closed.load(SeqCst) && !self.rung.swap(true, SeqCst) {
+        if !self.is_closed() && self.queue.may_ring() {
             self.doorbell.ring();
         }
     }
@@ -419,14 +322,14 @@ impl Host {
     /// As `free`, with `Closed`, which nobody is in a hurry to hear: it comes along with the next
     /// event, and after [`LATE`] by itself.
     pub(crate) fn free_late(self: &Arc<Self>, id: ConnectionId, worker: &Worker) {
-        self.enqueue(Event::Closed(id), &[]);
+        self.queue.push(Event::Closed(id), &[]);
         drop(lock(&self.slots).remove(id));
         if !self.late.swap(true, SeqCst) {
             let host = Arc::clone(self);
             worker.runtime.spawn(async move {
                 tokio::time::sleep(LATE).await;
                 host.late.store(false, SeqCst);
-                if !lock(&host.queue).events.is_empty() {
+                if !host.queue.is_empty() {
                     host.ring();
                 }
             });
@@ -457,34 +360,14 @@ impl Host {
         }
     }
 
-    /// How many events wait now; none when the host takes no events any more.
-    fn enqueue(&self, event: Event, bytes: &[u8]) -> Option<usize> {
-        let mut queue = lock(&self.queue);
-        if self.is_closed() {
-            return None;
-        }
-        if event.is_refusal() {
-            queue.refusals += 1;
-        }
-        if !event.is_refusal() || queue.refusals <= REFUSALS {
-            queue.events.push(event);
-            queue.bytes.extend_from_slice(bytes);
-        }
-        Some(queue.events.len())
-    }
-
     /// False when the host takes no events any more.
     fn push_all(self: &Arc<Self>, event: Event, bytes: &[u8]) -> bool {
-        let Some(waiting) = self.enqueue(event, bytes) else { return false };
-        if self.rung.load(SeqCst) {
-            return true;
-        }
-        let now =
-            !Local::is_worker() || waiting >= RING_AT || self.last_batch.load(Relaxed) <= LONE;
-        if now {
-            self.ring();
-        } else {
-            Local::owe(self);
+        match self.queue.push(event, bytes) {
+            Pushed::Refused => return false,
+            Pushed::Announced => {}
+            Pushed::Urgent => self.ring(),
+            Pushed::CanWait if Local::is_worker() => Local::owe(self),
+            Pushed::CanWait => self.ring(),
         }
         true
     }
@@ -495,51 +378,6 @@ impl Host {
         let left = self.inline_left.load(Relaxed);
         self.inline_left.store(left.saturating_sub(bytes), Relaxed);
         bytes <= left
-    }
-
-    /// True when all of the batch is handed over.
-    fn hand_over(&self, draining: &mut Draining, sink: &mut dyn EventSink) -> bool {
-        let mut waiting = Vec::new();
-        let mut all = true;
-        while let Some(event) = draining.unfinished.take().or_else(|| draining.batch.next()) {
-            let left = match event {
-                Event::Data { id, bytes } => {
-                    let plaintext = &draining.bytes[draining.taken..draining.taken + bytes];
-                    let taken = sink.data(id, plaintext);
-                    draining.taken += taken;
-                    let left = taken < bytes;
-                    self.drained(id, if left { taken } else { taken + EVENT }, &mut waiting);
-                    left.then_some(Event::Data { id, bytes: bytes - taken })
-                }
-                Event::Bulk { id, data } => {
-                    let taken = sink.data(id, &data[draining.bulk_taken..]);
-                    let left = draining.advance(&data, taken);
-                    self.drained(id, if left { taken } else { taken + EVENT }, &mut waiting);
-                    left.then_some(Event::Bulk { id, data })
-                }
-                Event::Ciphertext { id, data } => {
-                    let taken = sink.ciphertext(id, &data[draining.bulk_taken..]);
-                    draining.advance(&data, taken).then_some(Event::Ciphertext { id, data })
-                }
-                other => sink.event(other).err(),
-            };
-            if left.is_some() {
-                draining.unfinished = left;
-                all = false;
-                break;
-            }
-        }
-        attend_all(waiting);
-        all
-    }
-
-    fn drained(&self, id: ConnectionId, bytes: usize, waiting: &mut Vec<Arc<Connection>>) {
-        self.engine.counters.received_bytes_queued.fetch_sub(count(bytes), Relaxed);
-        if let Some(connection) = lock(&self.slots).get(id)
-            && connection.drained(bytes)
-        {
-            waiting.push(Arc::clone(connection));
-        }
     }
 
     fn start(
@@ -576,25 +414,6 @@ impl Host {
     }
 }
 
-impl Draining {
-    /// Empties it; the plaintext that was left in it, in bytes as counted.
-    fn take_plaintext(&mut self) -> usize {
-        let mut left = std::mem::take(self);
-        let events = left.unfinished.take().into_iter().chain(left.batch);
-        events.map(|event| counted(&event)).sum::<usize>().saturating_sub(left.bulk_taken)
-    }
-
-    /// Notes that so much of a large piece was taken; true while some of it is left.
-    fn advance(&mut self, data: &[u8], taken: usize) -> bool {
-        self.bulk_taken += taken;
-        let left = self.bulk_taken < data.len();
-        if !left {
-            self.bulk_taken = 0;
-        }
-        left
-    }
-}
-
 /// While it lives, the host finds a connection in its handshake.
 pub(crate) struct Arrival<'a> {
     host: &'a Host,
@@ -616,15 +435,6 @@ fn attend_all(mut connections: Vec<Arc<Connection>>) {
             .partition(|connection| Arc::ptr_eq(&connection.worker, &worker));
         worker.attend(own);
         connections = others;
-    }
-}
-
-/// What an event adds to `received_bytes_queued`.
-fn counted(event: &Event) -> usize {
-    match event {
-        Event::Data { bytes, .. } => bytes + EVENT,
-        Event::Bulk { data, .. } => data.len() + EVENT,
-        _ => 0,
     }
 }
 

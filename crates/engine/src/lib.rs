@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `engine` | the process-wide workers and the handshake pool |
 //! | `worker` | one I/O thread: its runtime, its buffers, when it rings |
-//! | `host` | the event queue, the slots, submission |
+//! | `host` | the slots, submission, what a host may ask for |
+//! | `event_queue` | events on their way up, and how urgent a ring is |
+//! | `operation` | what a host wants of its connections |
 //! | `server` | a server's contexts, limits and count of connections |
 //! | `listener` | accepting |
 //! | `adopt` | descriptors from elsewhere; the one module with `unsafe` |
@@ -25,9 +27,11 @@ mod adopt;
 mod connection;
 mod engine;
 mod event;
+mod event_queue;
 mod handshake;
 mod host;
 mod listener;
+mod operation;
 mod report;
 mod server;
 mod slots;
@@ -38,10 +42,11 @@ mod worker;
 pub use connection::{Addresses, Offload, Settings};
 pub use engine::{Engine, EngineOptions};
 pub use event::{Drained, Event, EventSink};
-pub use host::{Accept, Doorbell, Host, Operation, Payload};
+pub use host::{Accept, Doorbell, Host};
 pub use listener::{BoundAddress, ListenPlace, ListenTarget};
 pub use offloop_pool as pool;
 pub use offloop_tls as tls;
+pub use operation::{Operation, Payload};
 pub use report::Report;
 pub use server::{ServerId, ServerOptions};
 pub use slots::ConnectionId;

@@ -138,7 +138,8 @@ impl Local {
         LOCAL.with(Self::ring_owed);
     }
 
-    /// At the start of each turn of a task. Rings when rings have waited too long. Counts the turns that tasks of this thread have had: a task that sees the count unchanged
+    /// At the start of each turn of a task. Rings when rings have waited too long, and counts the
+    /// turns that tasks of this thread have had: a task that sees the count unchanged
     /// over a yield knows that nothing else was waiting.
     pub(crate) fn turn() {
         LOCAL.with(|local| {
