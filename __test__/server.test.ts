@@ -555,7 +555,7 @@ test('contexts from objects with inherited getters are not taken for each other'
   }
   const server = createServer(identity);
   const add = (key: string): void =>
-    server.addContext('example.org', { key: new Material(key), cert: named.first.cert });
+    server.addContext('example.org', { key: new Material(key) as never, cert: named.first.cert });
   add(named.first.key);
   expect(() => add(named.second.key)).toThrow(
     expect.objectContaining({ code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' }),
