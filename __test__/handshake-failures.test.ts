@@ -259,13 +259,13 @@ describe('a ClientHello in pieces', () => {
       expect((await server.nextFailure()).code).toBe('ECONNRESET');
     });
 
-    it('is understood in records of 16 bytes', async () => {
+    it('is understood in records of 32 bytes', async () => {
       const server = await serve(kind);
       using client = await RawClient.connect(server.port);
       const handshake = hello.subarray(5);
       const pieces: Buffer[] = [];
-      for (let at = 0; at < handshake.length; at += 16) {
-        pieces.push(record(HANDSHAKE, handshake.subarray(at, at + 16)));
+      for (let at = 0; at < handshake.length; at += 32) {
+        pieces.push(record(HANDSHAKE, handshake.subarray(at, at + 32)));
       }
       await client.send(Buffer.concat(pieces));
       await client.receive(100);
@@ -294,7 +294,8 @@ describe('a ClientHello in pieces', () => {
       const server = await serve(kind, { clientHelloLimit: 600 });
       const ALPNProtocols = Array.from({ length: 40 }, (_, i) => `protocol-${i}`);
       expect(await attempt(server.port, { ALPNProtocols })).toMatchObject({
-        code: 'ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER',
+        // OpenSSL 3.0 says SSLV3_ALERT, later ones SSL/TLS_ALERT.
+        code: expect.stringMatching(/ALERT_ILLEGAL_PARAMETER$/) as string,
       });
       const failure = await server.nextFailure();
       expect(failure.code).toBe('ERR_SSL_EXCESSIVE_MESSAGE_SIZE');
