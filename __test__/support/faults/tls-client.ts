@@ -42,7 +42,10 @@ export function attempt(
       outcome.echoed += chunk.toString();
       if (outcome.echoed.length >= text.length) client.end();
     });
-    client.on('error', (error: NodeJS.ErrnoException) => (outcome.code ??= error.code ?? '?'));
+    client.on('error', (error: NodeJS.ErrnoException) => {
+      // Newer OpenSSL says SSL/TLS_ALERT where 3.0 said SSLV3_ALERT.
+      outcome.code ??= error.code?.replace('SSL/TLS_ALERT', 'SSLV3_ALERT') ?? '?';
+    });
     client.once('close', () => resolve(outcome));
   });
 }
