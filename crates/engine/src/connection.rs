@@ -6,7 +6,7 @@ mod task;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
@@ -15,6 +15,7 @@ use socket2::Socket;
 use self::channel::Channel;
 use self::outbox::Outbox;
 use crate::host::Host;
+use crate::lock::lock;
 use crate::server::Lease;
 use crate::slots::ConnectionId;
 use crate::tls::{ContextTable, Session};
@@ -238,7 +239,7 @@ impl Connection {
     }
 
     fn with_channel<T>(&self, with: impl FnOnce(&mut Channel) -> T) -> Option<T> {
-        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channel = lock(&self.channel);
         channel.as_mut().map(with)
     }
 }

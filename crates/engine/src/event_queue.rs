@@ -1,10 +1,11 @@
 //! The events of a host on their way up: workers push, the host's thread drains, and whoever pushes
 //! learns how urgent a ring is.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::event::{Drained, Event, EventSink};
+use crate::lock::lock;
 use crate::slots::ConnectionId;
 
 #[derive(Default)]
@@ -211,9 +212,4 @@ fn counted(event: &Event) -> usize {
         Event::Bulk { data, .. } => data.len() + EVENT,
         _ => 0,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere ended one connection; the data is whole between any two statements here.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::connection::{Addresses, Connection, Inline, Settings};
 use crate::event::{Drained, Event, EventSink};
 use crate::event_queue::{EVENT, EventQueue, Pushed};
 use crate::listener::{self, BoundAddress, ListenTarget};
+use crate::lock::lock;
 use crate::operation::{Operation, Payload};
 use crate::server::{Server, ServerId, ServerOptions};
 use crate::slots::{ConnectionId, Slots};
@@ -440,9 +441,4 @@ fn attend_all(mut connections: Vec<Arc<Connection>>) {
 
 fn count(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere ended one connection; the data is whole between any two statements here.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

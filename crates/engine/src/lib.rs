@@ -19,6 +19,7 @@
 //! | `handshake` | driving `offloop_tls::Step` over a transport and the pool |
 //! | `transport` | a socket or a foreign byte stream |
 //! | `slots` | generation-counted connection numbers |
+//! | `lock` | locking where a panic elsewhere must not spread |
 //! | `report` | what is told about a failure |
 //! | `stats` | counters |
 #![deny(unsafe_code)]
@@ -31,6 +32,7 @@ mod event_queue;
 mod handshake;
 mod host;
 mod listener;
+mod lock;
 mod operation;
 mod report;
 mod server;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::Shutdown;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::connection::Settings;
 use crate::host::Host;
+use crate::lock::lock;
 use crate::tls::ContextTable;
 
 /// Names a server of one host; greater than 0.
@@ -166,8 +167,4 @@ impl Drop for Lease {
             self.server.host.forget_server(self.server.id);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

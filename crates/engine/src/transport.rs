@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::event::Event;
 use crate::host::Host;
+use crate::lock::lock;
 use crate::slots::ConnectionId;
 
 pub(crate) enum Transport {
@@ -233,7 +234,7 @@ impl Foreign {
     }
 
     fn inbound(&self) -> MutexGuard<'_, Inbound> {
-        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inbound)
     }
 }
 

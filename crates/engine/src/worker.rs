@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::adopt;
 use crate::connection::Connection;
 use crate::host::Host;
+use crate::lock::lock;
 
 /// A bell rung this late at the latest while the worker stays busy.
 const RING_WITHIN: Duration = Duration::from_micros(500);
@@ -56,7 +57,7 @@ impl Worker {
 
     /// Wakes the tasks of these connections with one wake-up of the thread.
     pub(crate) fn attend(&self, connections: impl IntoIterator<Item = Arc<Connection>>) {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inbox = lock(&self.inbox);
         let was_empty = inbox.is_empty();
         inbox.extend(connections);
         let now_waiting = !inbox.is_empty();
@@ -70,10 +71,7 @@ impl Worker {
         let mut mail = Vec::new();
         loop {
             self.mail.notified().await;
-            std::mem::swap(
-                &mut mail,
-                &mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner),
-            );
+            std::mem::swap(&mut mail, &mut *lock(&self.inbox));
             for connection in mail.drain(..) {
                 connection.attend();
             }

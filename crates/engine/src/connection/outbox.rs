@@ -1,9 +1,10 @@
 //! What the host wants sent and the task has not taken yet.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::host::Host;
+use crate::lock::lock;
 
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -94,7 +95,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Connection, Settings};
 use crate::event::Event;
 use crate::event_queue::EVENT;
 use crate::handshake::{Unopened, handshake, linger};
+use crate::lock::lock;
 use crate::report::Report;
 use crate::stats::Gauge;
 use crate::tls::{ContextTable, Established, ProtocolVersion};
@@ -95,8 +96,7 @@ impl Connection {
         let tickets = session.protocol == ProtocolVersion::Tls13;
         // The task opens once.
         drop(self.session.set(Box::new(session)));
-        *self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(Channel::new(records, tickets));
+        *lock(&self.channel) = Some(Channel::new(records, tickets));
         let id = *self.id.get_or_init(|| self.host.insert(self));
         self.host.push(Event::Open { id, server: self.server_id() });
     }
