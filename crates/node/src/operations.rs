@@ -39,6 +39,21 @@ pub enum Opcode {
     KeepAlive = 13,
 }
 
+// As patterns, which an enum's number can't be.
+const WRITE_SLAB: u32 = Opcode::WriteSlab as u32;
+const WRITE_BUFFER: u32 = Opcode::WriteBuffer as u32;
+const END: u32 = Opcode::End as u32;
+const DESTROY: u32 = Opcode::Destroy as u32;
+const RESET: u32 = Opcode::Reset as u32;
+const PAUSE: u32 = Opcode::Pause as u32;
+const RESUME: u32 = Opcode::Resume as u32;
+const CIPHERTEXT_SLAB: u32 = Opcode::CiphertextSlab as u32;
+const CIPHERTEXT_BUFFER: u32 = Opcode::CiphertextBuffer as u32;
+const CIPHERTEXT_END: u32 = Opcode::CiphertextEnd as u32;
+const CIPHERTEXT_SENT: u32 = Opcode::CiphertextSent as u32;
+const NO_DELAY: u32 = Opcode::NoDelay as u32;
+const KEEP_ALIVE: u32 = Opcode::KeepAlive as u32;
+
 /// Reads the operation at each index.
 pub(crate) struct Decoder<'a> {
     numbers: &'a [Cell<u32>],
@@ -60,21 +75,25 @@ impl<'a> Decoder<'a> {
         let id = ConnectionId { slot, generation };
         let plain = |operation| Payload { id, operation, bytes: &[] };
         match opcode {
-            1 => Payload { id, operation: Operation::Write, bytes: self.next_of_slab(argument) },
-            2 => Payload { id, operation: Operation::Write, bytes: self.next_buffer() },
-            3 => plain(Operation::End),
-            4 => plain(Operation::Destroy),
-            5 => plain(Operation::Reset),
-            6 => plain(Operation::Pause),
-            7 => plain(Operation::Resume),
-            8 => {
+            WRITE_SLAB => {
+                Payload { id, operation: Operation::Write, bytes: self.next_of_slab(argument) }
+            }
+            WRITE_BUFFER => Payload { id, operation: Operation::Write, bytes: self.next_buffer() },
+            END => plain(Operation::End),
+            DESTROY => plain(Operation::Destroy),
+            RESET => plain(Operation::Reset),
+            PAUSE => plain(Operation::Pause),
+            RESUME => plain(Operation::Resume),
+            CIPHERTEXT_SLAB => {
                 Payload { id, operation: Operation::Ciphertext, bytes: self.next_of_slab(argument) }
             }
-            9 => Payload { id, operation: Operation::Ciphertext, bytes: self.next_buffer() },
-            10 => plain(Operation::CiphertextEnd),
-            11 => plain(Operation::CiphertextSent(argument as usize)),
-            12 => plain(Operation::NoDelay(argument != 0)),
-            13 => plain(Operation::KeepAlive(
+            CIPHERTEXT_BUFFER => {
+                Payload { id, operation: Operation::Ciphertext, bytes: self.next_buffer() }
+            }
+            CIPHERTEXT_END => plain(Operation::CiphertextEnd),
+            CIPHERTEXT_SENT => plain(Operation::CiphertextSent(argument as usize)),
+            NO_DELAY => plain(Operation::NoDelay(argument != 0)),
+            KEEP_ALIVE => plain(Operation::KeepAlive(
                 argument.checked_sub(1).map(|seconds| Duration::from_secs(seconds.into())),
             )),
             _ => Payload {
