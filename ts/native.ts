@@ -8,19 +8,29 @@
  * - A connection is a (slot, generation) pair. A slot is free for the next connection from its
  *   CLOSED or FAILED record on, drained or not: `adopt` may answer with the slot of a connection
  *   whose CLOSED is still to come. Both sides ignore a pair that is no longer there.
+ * - After HELLO the handshake waits for `decide`, after NEW_SESSION for `proceed`; DESTROY answers
+ *   either too, and CLOSED follows. Whoever answers neither gets FAILED at the handshake's deadline.
  * - The doorbell runs on the event loop, coalesced. What it throws reaches 'uncaughtException'.
  * - Records of one connection arrive in order; operations on one are carried out in order.
  * - One hub for each environment (main thread or worker); nothing of it crosses threads.
  *
  * The native hub is touched by the modules that stand for something of the core (hub, submission,
- * connection, server, bind, stats, adopted-socket, foreign-stream) and by no other; a SecureContext
- * holds a NativeContext without looking into it. `__test__/architecture.test.ts` sees to it.
+ * connection, server-core, stats, adopted-socket, foreign-stream; listening, which duplicates a
+ * descriptor) and by no other; a SecureContext holds a NativeContext without looking into it.
+ * `__test__/architecture.test.ts` sees to it.
  */
 
-export { Hub as NativeHub, NativeContext } from '../native/binding.js';
+export {
+  Hub as NativeHub,
+  NativeContext,
+  NativeTicketKeys,
+  parsePkcs12,
+} from '../native/binding.js';
 export type {
   NativeAcceptOptions,
   NativeAddresses,
+  NativeCertificates,
+  NativeDecision,
   NativeListening,
   NativeSession,
   NativeSettings,
@@ -51,6 +61,9 @@ export const SERVER_CLOSED = 10;
 export const DROPPED = 11;
 export const ACCEPT_ERROR = 12;
 export const CIPHERTEXT_TAKEN = 13;
+export const HELLO = 14;
+export const NEW_SESSION = 15;
+export const KEYLOG = 16;
 
 /** Opcodes, to Rust. */
 export const OP_WRITE_SLAB = 1;

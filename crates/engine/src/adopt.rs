@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 
 /// Duplicates `descriptor` (`F_DUPFD_CLOEXEC`), which must be an open stream socket, and makes it
 /// non-blocking. The caller keeps its own.
-pub(crate) fn duplicate(descriptor: RawFd) -> io::Result<Socket> {
+pub fn duplicate(descriptor: RawFd) -> io::Result<Socket> {
     if descriptor < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }

@@ -11,14 +11,18 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use socket2::Socket;
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::channel::Channel;
 use self::outbox::Outbox;
+use crate::asking::{Hello, Question};
+use crate::event::Event;
 use crate::host::Host;
 use crate::lock::lock;
 use crate::server::Lease;
+use crate::sinks::KeyLog;
 use crate::slots::ConnectionId;
-use crate::tls::{ContextTable, Session};
+use crate::tls::{ContextTable, Decide, KeyLogSink, NewSession, Records, Session};
 use crate::transport::{Foreign, Transport};
 use crate::worker::Worker;
 
@@ -36,10 +40,22 @@ pub(crate) struct Connection {
     /// The record layer and what it is sending; `None` until the handshake is done.
     channel: Mutex<Option<Channel>>,
     session: OnceLock<Box<Session>>,
+    /// What it asks or has asked its host; unset where nothing is asked.
+    question: OnceLock<Box<Question>>,
     /// Plaintext that the host has not drained, in bytes.
     undrained: AtomicUsize,
     /// The task stopped reading because of it.
     starved: AtomicBool,
+}
+
+/// How a connection is accepted.
+pub(crate) struct Terms {
+    pub(crate) settings: Settings,
+    pub(crate) contexts: Option<Arc<ContextTable>>,
+    /// The host decides how the ClientHello is answered.
+    pub(crate) ask: bool,
+    /// Bytes that were already read.
+    pub(crate) received: Vec<u8>,
 }
 
 /// The limits of a handshake.
@@ -109,20 +125,49 @@ impl Connection {
             outbox: Outbox::default(),
             channel: Mutex::new(None),
             session: OnceLock::new(),
+            question: OnceLock::new(),
             undrained: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
         })
     }
 
     /// Starts its task on its worker.
-    pub(crate) fn start(
-        self: Arc<Self>,
-        settings: Settings,
-        contexts: Option<Arc<ContextTable>>,
-        received: Vec<u8>,
-    ) {
+    pub(crate) fn start(self: Arc<Self>, terms: Terms) {
         let runtime = self.worker.runtime.clone();
-        runtime.spawn(task::run(self, settings, contexts, received));
+        runtime.spawn(task::run(self, terms));
+    }
+
+    /// Asks the host how to answer a ClientHello: it knows the connection from here on.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        decide: Decide,
+        contexts: Option<Arc<ContextTable>>,
+        untold: OwnedSemaphorePermit,
+    ) -> &Question {
+        let (server, client) = (self.server_id(), decide.hello().clone());
+        let hello = Box::new(Hello { server, client, _untold: untold });
+        let question = self.question.get_or_init(|| Box::new(Question::new(decide, contexts)));
+        let id = *self.id.get_or_init(|| self.host.insert(self));
+        self.host.push(Event::Hello { id, hello });
+        question
+    }
+
+    /// Asks the host to store a session.
+    pub(crate) fn ask_to_store(self: &Arc<Self>, session: NewSession) -> Option<&Question> {
+        let (&id, question) = (self.id.get()?, self.question.get()?);
+        question.ask_to_store();
+        self.host.push(Event::NewSession { id, session: Box::new(session) });
+        Some(question)
+    }
+
+    /// What the host was asked, if it was.
+    pub(crate) fn question(&self) -> Option<&Question> {
+        self.question.get().map(|question| &**question)
+    }
+
+    pub(crate) fn key_log(self: &Arc<Self>) -> Option<Arc<dyn KeyLogSink>> {
+        let &id = self.id.get()?;
+        Some(Arc::new(KeyLog { host: Arc::clone(&self.host), id }))
     }
 
     /// Wakes the task.
@@ -189,6 +234,11 @@ impl Connection {
     pub(crate) fn addresses(&self) -> Addresses {
         let now = self.transport.socket().map(Addresses::of).unwrap_or_default();
         Addresses { remote: now.remote.or(self.remote), local: now.local }
+    }
+
+    /// Runs `with` on the record layer, once the handshake is done.
+    pub(crate) fn with_records<T>(&self, with: impl FnOnce(&mut Records) -> T) -> Option<T> {
+        self.with_channel(|channel| with(&mut channel.records))
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {

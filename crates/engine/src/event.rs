@@ -1,6 +1,7 @@
 //! What the engine tells a host.
 
-use crate::{ConnectionId, Report};
+use crate::tls::NewSession;
+use crate::{ConnectionId, Hello, Report};
 
 /// One thing that happened, in order for each connection.
 #[derive(Debug)]
@@ -50,6 +51,27 @@ pub enum Event {
         id: Option<ConnectionId>,
         /// Why.
         report: Box<Report>,
+    },
+    /// A ClientHello waits for [`crate::Host::decide`]; from here on the host knows the connection.
+    Hello {
+        /// The connection.
+        id: ConnectionId,
+        /// What it is about.
+        hello: Box<Hello>,
+    },
+    /// A session is to be stored; the handshake waits for [`crate::Host::proceed`].
+    NewSession {
+        /// The connection.
+        id: ConnectionId,
+        /// What is to be stored.
+        session: Box<NewSession>,
+    },
+    /// Secrets of a connection, a line in the format of NSS' key log, without its end.
+    KeyLog {
+        /// The connection.
+        id: ConnectionId,
+        /// The line.
+        line: String,
     },
     /// Ciphertext for a foreign stream to send.
     Ciphertext {

@@ -3,15 +3,19 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use offloop_pool::Lane;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::connection::{Connection, Offload, Settings};
+use crate::asking::{Decision, resolve};
+use crate::connection::{Connection, Offload, Settings, Terms};
 use crate::report::Report;
-use crate::tls::{self, ContextTable, Cost, Established, NeedBytes, Step};
+use crate::sinks::Trace;
+use crate::tls::{
+    self, Answer, Code, ContextTable, Cost, Decide, Established, NeedBytes, NewSession, Step,
+};
 use crate::worker::Local;
 
 /// Why there is no open connection.
@@ -29,17 +33,33 @@ const LINGER: Duration = Duration::from_secs(1);
 /// connection before the client has read its alert.
 const LINGER_BYTES: usize = 256 * 1024;
 
+/// What a client may send while the host is asked, in bytes: it has nothing to say before it is
+/// answered.
+const EARLY_BYTES: usize = 16 * 1024;
+
+/// The largest session that a host is asked to store, in bytes. One with a client's chain of
+/// certificates can be larger; that client has a full handshake again.
+const SESSION_BYTES: usize = 32 * 1024;
+
 /// Runs the handshake under its deadline and until the host destroys the connection.
 pub(crate) async fn handshake(
     connection: &Arc<Connection>,
-    settings: &Settings,
-    contexts: Option<Arc<ContextTable>>,
-    received: Vec<u8>,
+    terms: Terms,
 ) -> Result<Box<Established>, Unopened> {
+    let Terms { settings, contexts, ask, received } = terms;
     let deadline = Instant::now() + settings.timeout;
-    let steps = Steps { connection, settings, deadline, server_name: None, answered: false };
-    let mut steps = pin!(timeout_at(deadline, steps.run(contexts, received)));
-    std::future::poll_fn(|context| {
+    let steps = Steps {
+        connection,
+        settings,
+        deadline,
+        contexts,
+        ask,
+        server_name: None,
+        answered: false,
+        early: Vec::new(),
+    };
+    let mut steps = pin!(timeout_at(deadline, steps.run(received)));
+    let outcome = std::future::poll_fn(|context| {
         connection.attention.register(context.waker());
         if connection.is_destroyed() {
             return Poll::Ready(Err(Unopened::Destroyed));
@@ -54,7 +74,11 @@ pub(crate) async fn handshake(
             ))),
         })
     })
-    .await
+    .await;
+    if let (Err(_), Some(question)) = (&outcome, connection.question()) {
+        question.close();
+    }
+    outcome
 }
 
 /// After a failure: gives the client the chance to read its alert.
@@ -79,19 +103,20 @@ pub(crate) async fn linger(connection: &Connection) {
 
 struct Steps<'a> {
     connection: &'a Arc<Connection>,
-    settings: &'a Settings,
+    settings: Settings,
     deadline: Instant,
+    contexts: Option<Arc<ContextTable>>,
+    /// The host decides how the ClientHello is answered.
+    ask: bool,
     server_name: Option<String>,
     /// Something was sent to the client.
     answered: bool,
+    /// What came while the host was asked.
+    early: Vec<u8>,
 }
 
 impl Steps<'_> {
-    async fn run(
-        mut self,
-        contexts: Option<Arc<ContextTable>>,
-        received: Vec<u8>,
-    ) -> Result<Box<Established>, Box<Report>> {
+    async fn run(mut self, received: Vec<u8>) -> Result<Box<Established>, Box<Report>> {
         let limits = tls::HandshakeLimits { client_hello: self.settings.client_hello_limit };
         let need = tls::handshake(limits);
         let mut step =
@@ -102,12 +127,13 @@ impl Steps<'_> {
                 Step::NeedBytes(need) => self.receive(need).await?,
                 Step::Decide(decide) => {
                     self.server_name = decide.hello().server_name().map(str::to_owned);
-                    match &contexts {
-                        Some(contexts) => {
-                            let context = contexts.resolve(self.server_name.as_deref()).clone();
-                            decide.accept(&context)
+                    if self.ask {
+                        self.asked(decide).await?
+                    } else {
+                        match resolve(self.contexts.as_deref(), &decide) {
+                            Some(context) => decide.accept(context),
+                            None => decide.unserved(),
                         }
-                        None => return Err(Report::internal()),
                     }
                 }
                 Step::Job(job) => match self.compute(job).await {
@@ -119,7 +145,13 @@ impl Steps<'_> {
                     self.send(outgoing.bytes()).await.map_err(|e| Report::io(&e, "write"))?;
                     outgoing.sent()
                 }
-                Step::Done(established) => return Ok(established),
+                Step::Done(mut established) => {
+                    if let Some(session) = established.new_session.take() {
+                        self.stored(session).await?;
+                        established.records.keep(&self.early);
+                    }
+                    return Ok(established);
+                }
                 Step::Failed(failure) => {
                     // The client may be gone: the failure is reported all the same.
                     drop(self.send(failure.bytes()).await);
@@ -129,7 +161,77 @@ impl Steps<'_> {
         }
     }
 
-    async fn receive(&self, need: NeedBytes) -> Result<Step, Box<Report>> {
+    /// The step that the host decides on.
+    async fn asked(&mut self, decide: Decide) -> Result<Step, Box<Report>> {
+        let connection = self.connection;
+        let untold = Arc::clone(&connection.host.untold).acquire_owned().await;
+        let untold = untold.map_err(|_| Report::internal())?;
+        let question = connection.ask(decide, self.contexts.clone(), untold);
+        let (decide, decision) = self.answered_by_host(|| question.decision()).await?;
+        Ok(self.answer(decide, decision))
+    }
+
+    /// What the host answers. Meanwhile what comes is read, so that a client that leaves is
+    /// noticed.
+    async fn answered_by_host<T>(
+        &mut self,
+        answer: impl Fn() -> Option<T>,
+    ) -> Result<T, Box<Report>> {
+        let Self { connection, early, .. } = self;
+        std::future::poll_fn(|context| {
+            loop {
+                // Looked for at each turn: the host's answer wakes this task.
+                if let Some(answer) = answer() {
+                    return Poll::Ready(Ok(answer));
+                }
+                if early.len() >= EARLY_BYTES {
+                    return Poll::Pending;
+                }
+                let before = early.len();
+                let keep = |bytes: &[u8]| early.extend_from_slice(bytes);
+                match ready!(poll_receive(connection, context, keep)) {
+                    Ok(()) if early.len() == before => return Poll::Ready(Err(gone())),
+                    Ok(()) => {}
+                    Err(error) => return Poll::Ready(Err(Report::io(&error, "read"))),
+                }
+            }
+        })
+        .await
+    }
+
+    fn answer(&self, decide: Decide, decision: Decision) -> Step {
+        let context = decision.context.as_ref();
+        let Some(context) = context.or_else(|| resolve(self.contexts.as_deref(), &decide)) else {
+            return decide.unserved();
+        };
+        if decision.reject_alpn {
+            return decide.refuse_protocols();
+        }
+        let answer = Answer {
+            alpn: decision.alpn,
+            ocsp: decision.ocsp,
+            session: decision.session,
+            store_session: decision.store_session,
+            key_log: if decision.key_log { self.connection.key_log() } else { None },
+            trace: decision.trace.then(Trace::sink),
+        };
+        decide.accept_with(context, answer)
+    }
+
+    /// Waits until the host has stored a session: the client, which has no Finished until then,
+    /// may ask for it in its next breath.
+    async fn stored(&mut self, session: NewSession) -> Result<(), Box<Report>> {
+        if session.data.len() > SESSION_BYTES {
+            return Ok(());
+        }
+        let Some(question) = self.connection.ask_to_store(session) else { return Ok(()) };
+        self.answered_by_host(|| question.is_stored().then_some(())).await
+    }
+
+    async fn receive(&mut self, need: NeedBytes) -> Result<Step, Box<Report>> {
+        if !self.early.is_empty() {
+            return Ok(need.receive(&std::mem::take(&mut self.early)));
+        }
         let mut need = Some(need);
         let received = receive(self.connection, |bytes| {
             need.take().map(|need| {
@@ -204,15 +306,30 @@ impl Steps<'_> {
 async fn receive<T>(connection: &Connection, with: impl FnOnce(&[u8]) -> T) -> std::io::Result<T> {
     let mut with = Some(with);
     std::future::poll_fn(|context| {
-        Local::with_buffer(|buffer| {
-            connection.transport.poll_receive(context, buffer).map(|received| {
-                let bytes = &buffer[..received?];
-                let with = with.take().expect("a future is not polled after it is ready");
-                Ok(with(bytes))
-            })
+        poll_receive(connection, context, |bytes| {
+            let with = with.take().expect("a future is not polled after it is ready");
+            with(bytes)
         })
     })
     .await
+}
+
+fn poll_receive<T>(
+    connection: &Connection,
+    context: &mut Context<'_>,
+    with: impl FnOnce(&[u8]) -> T,
+) -> Poll<std::io::Result<T>> {
+    Local::with_buffer(|buffer| {
+        let received = ready!(connection.transport.poll_receive(context, buffer));
+        Poll::Ready(received.map(|bytes| with(&buffer[..bytes])))
+    })
+}
+
+fn gone() -> Box<Report> {
+    Report::coded(
+        Code::ConnectionReset.as_str(),
+        "the client left before the TLS handshake was done",
+    )
 }
 
 /// Gives every other task of this worker its turn; true when none took it.

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, O
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Addresses, Connection, Inline, Settings};
+use tokio::sync::Semaphore;
+
+use crate::asking::{Decision, Question, UNTOLD};
+use crate::connection::{Addresses, Connection, Inline, Settings, Terms};
 use crate::event::{Drained, Event, EventSink};
 use crate::event_queue::{EVENT, EventQueue, Pushed};
 use crate::listener::{self, BoundAddress, ListenTarget};
 use crate::lock::lock;
 use crate::operation::{Operation, Payload};
 use crate::server::{Server, ServerId, ServerOptions};
+use crate::sinks::Trace;
 use crate::slots::{ConnectionId, Slots};
 use crate::transport::{Foreign, Transport};
 use crate::worker::{Local, Worker};
@@ -52,6 +56,8 @@ pub struct Host {
     arrivals: Mutex<Slots<Arc<Connection>>>,
     servers: Mutex<HashMap<u32, Arc<Server>>>,
     next_server: AtomicU32,
+    /// One is held by each [`Event::Hello`] that has not been drained.
+    pub(crate) untold: Arc<Semaphore>,
     unsent: AtomicUsize,
     finishing: Mutex<bool>,
     all_sent: Condvar,
@@ -66,6 +72,8 @@ pub struct Accept {
     pub contexts: Option<tls::ContextTable>,
     /// Limits of the handshake.
     pub settings: Settings,
+    /// Whether [`Event::Hello`] asks how its ClientHello is to be answered.
+    pub ask: bool,
     /// Bytes that were already read.
     pub received: Vec<u8>,
 }
@@ -83,6 +91,7 @@ impl Host {
             arrivals: Mutex::new(Slots::new()),
             servers: Mutex::default(),
             next_server: AtomicU32::new(1),
+            untold: Arc::new(Semaphore::new(UNTOLD)),
             unsent: AtomicUsize::new(0),
             finishing: Mutex::new(false),
             all_sent: Condvar::new(),
@@ -183,6 +192,14 @@ impl Host {
         }
     }
 
+    /// Whether [`Event::Hello`] asks how a ClientHello is to be answered, from the next connection
+    /// on.
+    pub fn set_ask(&self, server: ServerId, ask: bool) {
+        if let Some(server) = self.server(server) {
+            server.set_ask(ask);
+        }
+    }
+
     /// Its bound on connections from the next one on.
     pub fn set_max_connections(&self, server: ServerId, max: Option<usize>) {
         if let Some(server) = self.server(server) {
@@ -194,6 +211,14 @@ impl Host {
     pub fn listen(&self, server: ServerId, target: &ListenTarget) -> io::Result<BoundAddress> {
         let server = self.server(server).ok_or(io::ErrorKind::NotFound)?;
         listener::listen(&server, target)
+    }
+
+    /// Stops listening, but keeps the server: it may listen again. A descriptor that was listened
+    /// on goes on listening for whoever else has it.
+    pub fn stop_listening(&self, server: ServerId) {
+        if let Some(server) = self.server(server) {
+            server.stop_listening();
+        }
     }
 
     /// Stops listening. [`Event::ServerClosed`] follows when the last connection is gone; the
@@ -232,6 +257,45 @@ impl Host {
     /// Runs `with` on the facts of an open connection.
     pub fn session<T>(&self, id: ConnectionId, with: impl FnOnce(&tls::Session) -> T) -> Option<T> {
         self.connection(id)?.session().map(with)
+    }
+
+    /// Answers [`Event::Hello`]; false when the connection is gone or was answered before.
+    pub fn decide(&self, id: ConnectionId, decision: Decision) -> bool {
+        self.answer(id, |question| question.decide(decision))
+    }
+
+    /// Answers [`Event::NewSession`]; false when the connection is gone or was answered before.
+    pub fn proceed(&self, id: ConnectionId) -> bool {
+        self.answer(id, Question::proceed)
+    }
+
+    /// Runs `with` on the chain, the server's own certificate first, that would answer a hello with
+    /// `context`, or with the server's context for its name, and [`crate::Decision::session`]. `None`
+    /// when nothing would, or only a session that is resumed, or when the hello waits no longer.
+    pub fn certificates_for<T>(
+        &self,
+        id: ConnectionId,
+        context: Option<&tls::ServerContext>,
+        session: Option<&[u8]>,
+        with: impl FnOnce(&[tls::CertificateDer<'static>]) -> T,
+    ) -> Option<T> {
+        self.connection(id)?.question()?.certificates(context, session, with)
+    }
+
+    /// Runs `with` on the record layer of an open connection, which waits meanwhile; `None` when
+    /// there is none.
+    pub fn records<T>(
+        &self,
+        id: ConnectionId,
+        with: impl FnOnce(&mut tls::Records) -> T,
+    ) -> Option<T> {
+        self.connection(id)?.with_records(with)
+    }
+
+    /// Traces the records of an open connection to standard error, or no longer; false when its id
+    /// is stale.
+    pub fn set_trace(&self, id: ConnectionId, on: bool) -> bool {
+        self.records(id, |records| records.set_trace(on.then(Trace::sink))).is_some()
     }
 
     /// Waits until all that was submitted is in the kernel, at most for `timeout`.
@@ -387,7 +451,7 @@ impl Host {
         accept: Accept,
         transport: impl FnOnce(ConnectionId) -> Transport,
     ) -> io::Result<ConnectionId> {
-        let Accept { server, contexts, settings, received } = accept;
+        let Accept { server, contexts, settings, ask, received } = accept;
         let server = match server {
             Some(id) => Some(self.server(id).ok_or(io::ErrorKind::NotFound)?),
             None => None,
@@ -401,9 +465,18 @@ impl Host {
         });
         if let Some(connection) = started {
             let contexts = contexts.map(Arc::new).or_else(|| Some(server?.contexts()));
-            connection.start(settings, contexts, received);
+            connection.start(Terms { settings, contexts, ask, received });
         }
         Ok(id)
+    }
+
+    fn answer(&self, id: ConnectionId, with: impl FnOnce(&Question) -> bool) -> bool {
+        let Some(connection) = self.connection(id) else { return false };
+        let answered = connection.question().is_some_and(with);
+        if answered {
+            attend_all(vec![connection]);
+        }
+        answered
     }
 
     fn server(&self, id: ServerId) -> Option<Arc<Server>> {

@@ -14,17 +14,20 @@
 //! | `operation` | what a host wants of its connections |
 //! | `server` | a server's contexts, limits and count of connections |
 //! | `listener` | accepting |
+//! | `asking` | what is asked of the host in the middle of a handshake |
 //! | `adopt` | descriptors from elsewhere; the one module with `unsafe` |
 //! | `connection` | one connection: control flags, both directions, its task |
 //! | `handshake` | driving `offloop_tls::Step` over a transport and the pool |
 //! | `transport` | a socket or a foreign byte stream |
 //! | `slots` | generation-counted connection numbers |
 //! | `lock` | locking where a panic elsewhere must not spread |
+//! | `sinks` | where key logs and traces go |
 //! | `report` | what is told about a failure |
 //! | `stats` | counters |
 #![deny(unsafe_code)]
 
 mod adopt;
+mod asking;
 mod connection;
 mod engine;
 mod event;
@@ -36,11 +39,14 @@ mod lock;
 mod operation;
 mod report;
 mod server;
+mod sinks;
 mod slots;
 mod stats;
 mod transport;
 mod worker;
 
+pub use adopt::duplicate;
+pub use asking::{Decision, Hello};
 pub use connection::{Addresses, Offload, Settings};
 pub use engine::{Engine, EngineOptions};
 pub use event::{Drained, Event, EventSink};

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
 use crate::adopt;
-use crate::connection::{Addresses, Connection};
+use crate::connection::{Addresses, Connection, Terms};
 use crate::event::Event;
 use crate::report::Report;
 use crate::server::{Lease, Server};
@@ -69,16 +69,15 @@ pub(crate) fn listen(server: &Arc<Server>, target: &ListenTarget) -> io::Result<
     let socket = bind(target)?;
     socket.listen(target.backlog)?;
     let address = bound_address(&socket)?;
-    let (sole_owner, path) = match &target.place {
-        ListenPlace::Descriptor(_) => (false, None),
-        ListenPlace::Path(path) => (true, Some(path.clone())),
-        ListenPlace::AnyAddress { .. } | ListenPlace::Address(_) => (true, None),
+    let path = match &target.place {
+        ListenPlace::Path(path) => Some(path.clone()),
+        _ => None,
     };
     let worker = Arc::clone(server.host.engine.worker());
     let socket = Arc::new(worker.register(socket)?);
     let lease = server.listener_lease();
     let accepting = worker.runtime.spawn(accept_all(Arc::clone(&socket), lease)).abort_handle();
-    server.listens(accepting, socket, sole_owner, path);
+    server.listens(accepting, socket, path);
     Ok(address)
 }
 
@@ -139,11 +138,12 @@ fn admit(server: &Arc<Server>, socket: Socket) {
     if server.keep_alive.is_some() {
         transport.set_keep_alive(server.keep_alive);
     }
-    Connection::new(host, worker, Some(server.lease()), transport, None).start(
-        server.settings.clone(),
-        Some(server.contexts()),
-        Vec::new(),
-    );
+    Connection::new(host, worker, Some(server.lease()), transport, None).start(Terms {
+        settings: server.settings.clone(),
+        contexts: Some(server.contexts()),
+        ask: server.asks(),
+        received: Vec::new(),
+    });
 }
 
 #[cfg(target_os = "linux")]

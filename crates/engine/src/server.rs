@@ -1,11 +1,9 @@
 //! A server: contexts and limits for the connections that come to it, and their count.
 
-use std::io;
-use std::net::Shutdown;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
@@ -41,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) no_delay: bool,
     pub(crate) keep_alive: Option<Duration>,
     contexts: RwLock<Arc<ContextTable>>,
+    /// The host decides how each ClientHello is answered.
+    asks: AtomicBool,
     max_connections: AtomicUsize,
     connections: AtomicUsize,
     /// The host's own until it closes the server, the listener's, and one for each connection.
@@ -52,8 +52,6 @@ pub(crate) struct Server {
 struct Listening {
     accepting: AbortHandle,
     socket: Arc<AsyncFd<Socket>>,
-    /// Nobody else has this socket: it may be shut down.
-    sole_owner: bool,
     /// A Unix socket's file, to be unlinked as Node does.
     path: Option<PathBuf>,
 }
@@ -67,6 +65,7 @@ impl Server {
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             contexts: RwLock::new(Arc::new(options.contexts)),
+            asks: AtomicBool::new(false),
             max_connections: AtomicUsize::new(options.max_connections.unwrap_or(usize::MAX)),
             connections: AtomicUsize::new(0),
             leases: AtomicUsize::new(0),
@@ -83,6 +82,14 @@ impl Server {
 
     pub(crate) fn set_contexts(&self, contexts: ContextTable) {
         *self.contexts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contexts);
+    }
+
+    pub(crate) fn asks(&self) -> bool {
+        self.asks.load(SeqCst)
+    }
+
+    pub(crate) fn set_ask(&self, ask: bool) {
+        self.asks.store(ask, SeqCst);
     }
 
     pub(crate) fn set_max_connections(&self, max: Option<usize>) {
@@ -111,13 +118,20 @@ impl Server {
         &self,
         accepting: AbortHandle,
         socket: Arc<AsyncFd<Socket>>,
-        sole_owner: bool,
         path: Option<PathBuf>,
     ) {
-        *lock(&self.listening) = Some(Listening { accepting, socket, sole_owner, path });
+        *lock(&self.listening) = Some(Listening { accepting, socket, path });
     }
 
-    /// Stops listening at once; open connections live on.
+    /// Stops listening at once; open connections live on, and it may listen again. Whoever else
+    /// has the listening socket goes on accepting.
+    pub(crate) fn stop_listening(&self) {
+        if let Some(listening) = lock(&self.listening).take() {
+            listening.stop();
+        }
+    }
+
+    /// Stops listening for good; open connections live on.
     pub(crate) fn close(&self) {
         if let Some(listening) = lock(&self.listening).take() {
             listening.stop();
@@ -130,17 +144,23 @@ impl Server {
 
 impl Listening {
     fn stop(self) {
-        if self.sole_owner {
-            // From here on the kernel refuses; the task below closes the descriptor.
-            drop::<io::Result<()>>(self.socket.get_ref().shutdown(Shutdown::Both));
-        }
         self.accepting.abort();
+        // From here on the kernel refuses, if nobody else has the socket: the task must let go of it.
+        let socket = Arc::downgrade(&self.socket);
+        drop(self.socket);
+        let patience = Instant::now() + LETTING_GO;
+        while socket.strong_count() > 0 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_micros(20));
+        }
         if let Some(path) = self.path {
             // Already unlinked by somebody: that was what we wanted.
             drop(std::fs::remove_file(path));
         }
     }
 }
+
+/// How long stopping waits for the accepting task, which is idle or has a burst to admit.
+const LETTING_GO: Duration = Duration::from_millis(100);
 
 /// Keeps a server known to its host.
 pub(crate) struct Lease {

@@ -1,13 +1,10 @@
 //! A host, its events and its operations, over real sockets.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use crate::support::{PATIENCE, TestHost, eventually, is_closed};
 use offloop_engine::{EngineOptions, Event, Operation, Payload};
-use support::{TestHost, eventually, is_closed};
 
 #[test]
 fn plaintext_goes_up_and_comes_back() {
@@ -90,7 +87,7 @@ fn a_host_that_closes_leaves_nothing_behind() {
     let test = TestHost::new(EngineOptions::default());
     let (_, address) = test.listen();
     let half_open = TcpStream::connect(address).unwrap();
-    half_open.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    half_open.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut open = test.connect(address);
     open.write_all(&[7; 100_000]).unwrap();
     let stats = || test.engine.stats();

@@ -4,25 +4,27 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{ClassInstance, Uint8Array};
 use napi_derive::napi;
 use offloop_engine::tls::{
-    CertificateDer, ClientAuth, ContextOptions, ContextTable, Group, Identity, PrivateKeyDer,
-    ProtocolVersion, ServerContext, Tickets,
+    CertificateDer, CertificateRevocationListDer, CipherSuite, ClientAuth, ContextOptions,
+    ContextTable, Group, Identity, PrivateKeyDer, ProtocolVersion, ServerContext, SignatureScheme,
+    Tickets,
 };
 
+use crate::ticket_keys::NativeTicketKeys;
 use crate::{Result, coded};
 
 /// A parsed, usable configuration. Opaque to JavaScript.
 #[napi]
 pub struct NativeContext {
-    context: ServerContext,
+    pub(crate) context: ServerContext,
 }
 
 /// What a context is made of.
 #[napi(object)]
-pub struct NativeContextOptions {
-    /// Certificates with their keys.
+pub struct NativeContextOptions<'env> {
+    /// Certificates with their keys; with none, every handshake fails.
     pub identities: Vec<NativeIdentity>,
     /// ALPN protocols in the server's preference; none: ALPN is off.
     pub alpn_protocols: Vec<Uint8Array>,
@@ -34,12 +36,24 @@ pub struct NativeContextOptions {
     pub max_version: String,
     /// Are session tickets issued?
     pub tickets: bool,
+    /// What seals them; absent: random keys of this context's own.
+    pub ticket_keys: Option<ClassInstance<'env, NativeTicketKeys>>,
     /// Seconds that a session can be resumed for.
     pub session_timeout: u32,
     /// Does the server's order of cipher suites decide?
     pub honor_cipher_order: bool,
+    /// Names of cipher suites, OpenSSL's or IANA's, best first; absent: all. A version without one
+    /// is not spoken.
+    pub cipher_suites: Option<Vec<String>>,
     /// OpenSSL's names of key exchange groups; absent: all.
     pub groups: Option<Vec<String>>,
+    /// Names of signature schemes as in the specification, best first; absent: all. For the
+    /// server's signatures and for those of client certificates.
+    pub signature_schemes: Option<Vec<String>>,
+    /// DER, for clients' certificates.
+    pub crls: Option<Vec<Uint8Array>>,
+    /// Sessions are resumed only by contexts with the same.
+    pub session_id_context: Option<Uint8Array>,
 }
 
 /// A certificate chain and its private key.
@@ -54,8 +68,10 @@ pub struct NativeIdentity {
 /// How clients are asked for a certificate.
 #[napi(object)]
 pub struct NativeClientAuth {
-    /// DER.
+    /// Certificates of authorities, DER. Those that are no roots only help to find one.
     pub roots: Vec<Uint8Array>,
+    /// Are those trusted too that are no roots?
+    pub partial_chain: bool,
     /// Is a client refused whose certificate does not verify or is missing?
     pub reject_unauthorized: bool,
 }
@@ -64,7 +80,7 @@ pub struct NativeClientAuth {
 impl NativeContext {
     /// Errors carry the code of what is wrong with the material.
     #[napi(constructor)]
-    pub fn new(options: NativeContextOptions) -> Result<Self> {
+    pub fn new(options: NativeContextOptions<'_>) -> Result<Self> {
         let options = parse(&options)?;
         let context = ServerContext::new(options)
             .map_err(|error| coded(error.code().as_str(), error.to_string()))?;
@@ -73,18 +89,23 @@ impl NativeContext {
 }
 
 pub(crate) fn table<C: Deref<Target = NativeContext>>(
-    fallback: &NativeContext,
+    fallback: Option<&NativeContext>,
     names: &[String],
     contexts: &[C],
 ) -> ContextTable {
-    let mut table = ContextTable::new(fallback.context.clone());
+    let mut table = only(fallback);
     for (name, context) in names.iter().zip(contexts) {
         table.add(name, context.context.clone());
     }
     table
 }
 
-fn parse(native: &NativeContextOptions) -> Result<ContextOptions> {
+/// The table with this context for every name, or with none.
+pub(crate) fn only(context: Option<&NativeContext>) -> ContextTable {
+    ContextTable::new(context.map(|native| native.context.clone()))
+}
+
+fn parse(native: &NativeContextOptions<'_>) -> Result<ContextOptions> {
     let identities = native.identities.iter().map(parse_identity).collect::<Result<_>>()?;
     let mut options = ContextOptions::default();
     options.identities = identities;
@@ -92,21 +113,30 @@ fn parse(native: &NativeContextOptions) -> Result<ContextOptions> {
     options.client_auth =
         native.client_auth.as_ref().map_or(ClientAuth::None, |auth| ClientAuth::Request {
             roots: certificates(&auth.roots),
+            partial_chain: auth.partial_chain,
             reject_unauthorized: auth.reject_unauthorized,
         });
     options.min_version = parse_version(&native.min_version)?;
     options.max_version = parse_version(&native.max_version)?;
     let lifetime = Duration::from_secs(native.session_timeout.into());
     options.session_lifetime = lifetime;
-    if !native.tickets {
-        options.tickets = Tickets::Off;
-    }
-    options.honor_cipher_order = native.honor_cipher_order;
-    options.groups = match &native.groups {
-        None => None,
-        Some(names) => Some(names.iter().map(|name| parse_group(name)).collect::<Result<_>>()?),
+    options.tickets = match &native.ticket_keys {
+        _ if !native.tickets => Tickets::Off,
+        Some(shared) => Tickets::Shared(shared.keys.clone()),
+        None => Tickets::default(),
     };
+    options.honor_cipher_order = native.honor_cipher_order;
+    options.cipher_suites = named(native.cipher_suites.as_deref(), parse_cipher_suite)?;
+    options.groups = named(native.groups.as_deref(), parse_group)?;
+    options.signature_schemes = named(native.signature_schemes.as_deref(), parse_scheme)?;
+    let crls = native.crls.iter().flatten();
+    options.crls = crls.map(|der| CertificateRevocationListDer::from(der.to_vec())).collect();
+    options.session_id_context = native.session_id_context.as_deref().unwrap_or_default().to_vec();
     Ok(options)
+}
+
+fn named<T>(names: Option<&[String]>, parse: impl Fn(&str) -> Result<T>) -> Result<Option<Vec<T>>> {
+    names.map(|names| names.iter().map(|name| parse(name)).collect()).transpose()
 }
 
 fn parse_identity(native: &NativeIdentity) -> Result<Identity> {
@@ -129,6 +159,18 @@ fn parse_version(name: &str) -> Result<ProtocolVersion> {
             format!("the version must be 'TLSv1.2' or 'TLSv1.3', got '{other}'"),
         )),
     }
+}
+
+fn parse_cipher_suite(name: &str) -> Result<CipherSuite> {
+    CipherSuite::from_name(name).ok_or_else(|| {
+        coded("ERR_INVALID_ARG_VALUE", format!("no cipher suite is named '{name}' here"))
+    })
+}
+
+fn parse_scheme(name: &str) -> Result<SignatureScheme> {
+    SignatureScheme::from_name(name).ok_or_else(|| {
+        coded("ERR_INVALID_ARG_VALUE", format!("no signature scheme is named '{name}' here"))
+    })
 }
 
 fn parse_group(name: &str) -> Result<Group> {

@@ -2,16 +2,20 @@
 #![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
 
 use std::cell::Cell;
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Function, Uint8ArraySlice, Uint32ArraySlice};
+use napi::bindgen_prelude::{
+    Buffer, ClassInstance, Function, Uint8Array, Uint8ArraySlice, Uint32ArraySlice,
+};
 use napi_derive::napi;
 use offloop_engine::{ConnectionId, Drained, Host};
 
 use crate::configuration::engine;
-use crate::context::{NativeContext, table};
+use crate::context::{NativeContext, only, table};
+use crate::decision::{NativeCertificates, NativeDecision};
 use crate::doorbell::NodeDoorbell;
 use crate::operations::Decoder;
 use crate::options::{
@@ -29,6 +33,9 @@ pub struct Hub {
     host: Arc<Host>,
     doorbell: NodeDoorbell,
 }
+
+/// Bytes of keying material: more would hold the event loop, and no protocol wants it.
+const EXPORT_MOST: u32 = 1 << 20;
 
 /// Set in the result of `drain` when there is more.
 const MORE: u32 = 1 << 31;
@@ -94,27 +101,36 @@ impl Hub {
         });
     }
 
-    /// A server that does not listen yet; its id is greater than 0.
+    /// A server that does not listen yet; its id is greater than 0. Without a context it serves no
+    /// one until it gets one.
     #[napi]
     pub fn create_server(
         &self,
         options: NativeServerOptions,
-        context: &NativeContext,
+        context: Option<&NativeContext>,
     ) -> Result<u32> {
-        Ok(self.host.create_server(options.parse(table::<&NativeContext>(context, &[], &[]))?))
+        Ok(self.host.create_server(options.parse(only(context))?))
     }
 
     /// Its contexts from the next ClientHello on. Names are case-insensitive, `*.` covers one
-    /// label, the last match wins.
+    /// label, the last match wins. What matches none is answered with `fallback`, and without one
+    /// refused as by a server without certificates.
     #[napi]
     pub fn set_contexts(
         &self,
         server: u32,
-        fallback: &NativeContext,
+        fallback: Option<&NativeContext>,
         names: Vec<String>,
         contexts: Vec<ClassInstance<'_, NativeContext>>,
     ) {
         self.host.set_contexts(server, table(fallback, &names, &contexts));
+    }
+
+    /// Does a `Hello` record ask how each ClientHello is to be answered? From the next connection
+    /// on.
+    #[napi]
+    pub fn set_ask(&self, server: u32, ask: bool) {
+        self.host.set_ask(server, ask);
     }
 
     /// Its bound on connections, null for none.
@@ -127,6 +143,22 @@ impl Hub {
     #[napi]
     pub fn listen(&self, server: u32, target: NativeListenTarget) -> Result<NativeListening> {
         Ok(self.host.listen(server, &target.parse()?).into())
+    }
+
+    /// A duplicate of a socket's descriptor, the caller's to close; negative: the system's error.
+    #[napi]
+    pub fn duplicate(&self, descriptor: i32) -> i32 {
+        match offloop_engine::duplicate(descriptor) {
+            Ok(socket) => socket.into_raw_fd(),
+            Err(error) => -error.raw_os_error().unwrap_or(EINVAL),
+        }
+    }
+
+    /// Stops listening but keeps the server, which may listen again. A descriptor that was
+    /// listened on stays open and listening for JavaScript.
+    #[napi]
+    pub fn stop_listening(&self, server: u32) {
+        self.host.stop_listening(server);
     }
 
     /// Stops listening; `ServerClosed` follows when the last connection is gone.
@@ -151,7 +183,7 @@ impl Hub {
         context: Option<&NativeContext>,
         received: &[u8],
     ) -> Result<NativeSlot> {
-        let contexts = context.map(|context| table::<&NativeContext>(context, &[], &[]));
+        let contexts = context.map(|context| only(Some(context)));
         Ok(slot(self.host.adopt(descriptor, options.parse(contexts, received)?)))
     }
 
@@ -163,7 +195,7 @@ impl Hub {
         context: Option<&NativeContext>,
         received: &[u8],
     ) -> Result<NativeSlot> {
-        let contexts = context.map(|context| table::<&NativeContext>(context, &[], &[]));
+        let contexts = context.map(|context| only(Some(context)));
         Ok(slot(self.host.attach(options.parse(contexts, received)?)))
     }
 
@@ -171,6 +203,84 @@ impl Hub {
     #[napi]
     pub fn addresses(&self, slot: u32, generation: u32) -> Option<NativeAddresses> {
         self.host.addresses(ConnectionId { slot, generation }).map(Into::into)
+    }
+
+    /// Answers a `Hello` record, with the server's context for the name if `context` is null. False:
+    /// the connection is gone or was answered before.
+    #[napi]
+    pub fn decide(
+        &self,
+        slot: u32,
+        generation: u32,
+        context: Option<&NativeContext>,
+        decision: NativeDecision,
+    ) -> Result<bool> {
+        let decision = decision.parse(context.map(|native| native.context.clone()))?;
+        Ok(self.host.decide(ConnectionId { slot, generation }, decision))
+    }
+
+    /// The certificates that would answer a `Hello` record that waits, with `context` or the
+    /// server's context for the name, and `session` of the decision; null when nothing would, or
+    /// only a session that is resumed, or when it waits no longer.
+    #[napi]
+    pub fn certificate_for(
+        &self,
+        slot: u32,
+        generation: u32,
+        context: Option<&NativeContext>,
+        session: Option<Uint8Array>,
+    ) -> Option<NativeCertificates> {
+        let context = context.map(|native| &native.context);
+        let id = ConnectionId { slot, generation };
+        self.host.certificates_for(id, context, session.as_deref(), NativeCertificates::of)?
+    }
+
+    /// Answers a `NewSession` record. False: the connection is gone or was answered before.
+    #[napi]
+    pub fn proceed(&self, slot: u32, generation: u32) -> bool {
+        self.host.proceed(ConnectionId { slot, generation })
+    }
+
+    /// Keying material of an open connection (RFC 5705, RFC 8446 section 7.5), so many bytes; null
+    /// when its number is stale.
+    #[napi]
+    pub fn export_keying_material(
+        &self,
+        slot: u32,
+        generation: u32,
+        length: u32,
+        label: String,
+        context: Option<Uint8Array>,
+    ) -> Result<Option<Buffer>> {
+        if length > EXPORT_MOST {
+            let message = format!("length must be at most {EXPORT_MOST}, got {length}");
+            return Err(coded("ERR_INVALID_ARG_VALUE", message));
+        }
+        let mut material = vec![0; length as usize];
+        let exported = self.host.records(ConnectionId { slot, generation }, |records| {
+            records.export_keying_material(&mut material, label.as_bytes(), context.as_deref())
+        });
+        match exported {
+            None => Ok(None),
+            Some(Ok(())) => Ok(Some(material.into())),
+            Some(Err(failure)) => Err(coded(failure.code().as_str(), failure.to_string())),
+        }
+    }
+
+    /// Records of an open connection hold at most so many bytes of plaintext from now on, 512 to
+    /// 16384. False: another number, or the connection's is stale.
+    #[napi]
+    pub fn set_max_send_fragment(&self, slot: u32, generation: u32, size: u32) -> bool {
+        let id = ConnectionId { slot, generation };
+        (512..=16_384).contains(&size)
+            && self.host.records(id, |records| records.set_max_fragment(size as usize)).is_some()
+    }
+
+    /// Traces the records of an open connection to standard error, or no longer. False: its number
+    /// is stale.
+    #[napi]
+    pub fn set_trace(&self, slot: u32, generation: u32, on: bool) -> bool {
+        self.host.set_trace(ConnectionId { slot, generation }, on)
     }
 
     /// What of its session a closed socket still tells, four lines: '1' or '', why the client is

@@ -3,14 +3,18 @@
 
 mod configuration;
 mod context;
+mod decision;
 mod doorbell;
 mod hub;
 mod operations;
 mod options;
+// Public for the lints, which see no use of a function that only napi registers.
+pub mod pkcs12;
 mod records;
 mod report;
 mod session;
 mod stats;
+mod ticket_keys;
 
 use mimalloc::MiMalloc;
 

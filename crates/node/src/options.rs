@@ -80,6 +80,8 @@ pub struct NativeAcceptOptions {
     pub server: u32,
     /// Limits of its handshake.
     pub settings: NativeSettings,
+    /// Does a `Hello` record ask how its ClientHello is to be answered? Default: false.
+    pub ask: Option<bool>,
 }
 
 impl NativeAcceptOptions {
@@ -88,6 +90,7 @@ impl NativeAcceptOptions {
             server: (self.server != 0).then_some(self.server),
             contexts,
             settings: self.settings.parse()?,
+            ask: self.ask.unwrap_or(false),
             received: received.to_vec(),
         })
     }

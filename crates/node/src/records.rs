@@ -2,7 +2,7 @@
 
 use offloop_engine::{ConnectionId, Event, EventSink, Report};
 
-use crate::report::to_json;
+use crate::{decision, report};
 
 /// Numbers of the kinds of event; `ts/native.ts` has the same.
 #[napi_derive::napi]
@@ -34,6 +34,13 @@ pub enum EventKind {
     AcceptError = 12,
     /// So many bytes of a foreign stream's ciphertext were taken. Value: bytes.
     CiphertextTaken = 13,
+    /// A ClientHello waits for `decide` or a destroy. Value: payload bytes, JSON.
+    Hello = 14,
+    /// A session is to be stored; the handshake waits for `proceed`. Value: payload bytes: the
+    /// length of the id in one byte, the id, the session.
+    NewSession = 15,
+    /// Secrets, a line in the format of NSS' key log. Value: payload bytes.
+    Keylog = 16,
 }
 
 /// Numbers of a record.
@@ -87,13 +94,17 @@ impl<'a> Encoder<'a> {
         self.record(kind, id, u32::try_from(payload.len()).unwrap_or(0));
     }
 
-    fn reported(&mut self, kind: EventKind, id: ConnectionId, report: &Report) -> Result<(), ()> {
-        let json = to_json(report);
-        if !self.has_room(json.len()) {
+    /// All of `payload` or nothing.
+    fn whole(&mut self, kind: EventKind, id: ConnectionId, payload: &[u8]) -> Result<(), ()> {
+        if !self.has_room(payload.len()) {
             return Err(());
         }
-        self.payload(kind, id, &json);
+        self.payload(kind, id, payload);
         Ok(())
+    }
+
+    fn reported(&mut self, kind: EventKind, id: ConnectionId, report: &Report) -> Result<(), ()> {
+        self.whole(kind, id, &report::to_json(report))
     }
 }
 
@@ -141,6 +152,15 @@ impl EventSink for Encoder<'_> {
                 self.record(EventKind::ServerClosed, server_slot(*server), 0);
                 Ok(())
             }
+            Event::Hello { id, hello } => {
+                self.whole(EventKind::Hello, *id, &decision::to_json(hello))
+            }
+            Event::NewSession { id, session } => {
+                let length = u8::try_from(session.id.len()).unwrap_or(0);
+                let payload = [&[length], &*session.id, &session.data].concat();
+                self.whole(EventKind::NewSession, *id, &payload)
+            }
+            Event::KeyLog { id, line } => self.whole(EventKind::Keylog, *id, line.as_bytes()),
             Event::Error { id, report } => self.reported(EventKind::Error, *id, report),
             Event::Failed { id, report } => {
                 self.reported(EventKind::Failed, id.unwrap_or(NO_SLOT), report)

@@ -23,6 +23,10 @@ pub struct NativeSession {
     pub resumed: bool,
     /// OpenSSL's name of the key exchange group.
     pub group: Option<String>,
+    /// The signature schemes of both ends, as OpenSSL names them.
+    pub shared_signature_schemes: Vec<String>,
+    /// Was the client asked for a certificate?
+    pub client_certificate_requested: bool,
     /// Did the client's certificate verify?
     pub authorized: bool,
     /// Why it did not, where one was asked for.
@@ -48,6 +52,12 @@ impl From<&Session> for NativeSession {
             servername: session.server_name.as_deref().map(str::to_owned),
             resumed: session.resumed,
             group: session.group.map(str::to_owned),
+            shared_signature_schemes: session
+                .shared_signature_schemes()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            client_certificate_requested: session.client_certificate_requested,
             authorized: session.authorized,
             authorization_error: session.authorization_error.map(Code::as_str).map(str::to_owned),
             peer_certificates: buffers(&session.peer_certificates),
@@ -69,6 +79,6 @@ pub(crate) fn facts(session: &Session) -> String {
     text
 }
 
-fn buffers(certificates: &[CertificateDer<'static>]) -> Vec<Buffer> {
+pub(crate) fn buffers(certificates: &[CertificateDer<'static>]) -> Vec<Buffer> {
     certificates.iter().map(|certificate| Buffer::from(certificate.as_ref())).collect()
 }

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
 use rustls::server::ProducesTickets;
-use rustls::{ServerConfig, SignatureScheme, SupportedCipherSuite};
+use rustls::{NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::CertificateDer;
 
 use crate::client_hello::extension;
 use crate::context::IdentityConfig;
 use crate::identity::{KeyKind, OwnChain};
 use crate::reader::Reader;
-use crate::{ClientHello, Cost, ProtocolVersion, ServerContext};
+use crate::signature_scheme::shared_schemes;
+use crate::tickets::SameTicket;
+use crate::{Alert, ClientHello, Code, Cost, Failure, ProtocolVersion, ServerContext};
 
 /// How a ClientHello is answered: with which identity, and whether its session is resumed.
 ///
@@ -24,11 +26,28 @@ pub(crate) struct Choice {
     fresh: Arc<ServerConfig>,
     own: OwnChain,
     full_cost: Cost,
+    /// What is told of the schemes of both ends.
+    shared_schemes: Box<[u16]>,
 }
 
 struct Resumption {
-    config: Arc<ServerConfig>,
+    source: Source,
     session: TicketSession,
+}
+
+/// Where rustls will take the session from.
+enum Source {
+    /// A ticket, with the configuration that takes it.
+    Ticket(Arc<ServerConfig>),
+    /// The caller's store, which gave this.
+    Stored(Vec<u8>),
+}
+
+/// What rustls is to answer with.
+pub(crate) struct ChosenConfig {
+    pub(crate) config: Arc<ServerConfig>,
+    /// The session that it must find under the id of the ClientHello.
+    pub(crate) stored: Option<Vec<u8>>,
 }
 
 impl Choice {
@@ -42,20 +61,45 @@ impl Choice {
         self.own.clone()
     }
 
-    pub(crate) fn new(hello: &ClientHello, context: &ServerContext) -> Self {
+    /// The schemes that both ends know, in the order of who decides.
+    pub(crate) fn take_shared_schemes(&mut self) -> Box<[u16]> {
+        std::mem::take(&mut self.shared_schemes)
+    }
+
+    /// `stored` is what the caller's store has under the hello's session id.
+    ///
+    /// Fails if the context has no identity.
+    pub(crate) fn new(
+        hello: &ClientHello,
+        context: &ServerContext,
+        stored: Option<&[u8]>,
+    ) -> Result<Self, Failure> {
         let version = negotiated(hello, context);
-        let chosen = choose_identity(hello, context, version);
-        let resumption = version.and_then(|version| {
-            let suite = choose_suite(hello, context, version, chosen)?;
-            let session = resumable(hello, context, version, suite)?;
-            Some(Resumption { config: Arc::clone(&chosen.resuming), session })
-        });
+        let chosen = choose_identity(hello, context, version)
+            .ok_or_else(|| unserved(hello, |version| context.speaks(version)))?;
+        let resumption =
+            version.and_then(|version| resumption(hello, context, version, chosen, stored));
+        let shared_schemes = shared_schemes_of(hello, context);
+        let full_tls12 = version == Some(ProtocolVersion::Tls12) && resumption.is_none();
+        let needs_schemes = full_tls12 || version == Some(ProtocolVersion::Tls13);
+        if needs_schemes && shared_schemes.is_empty() && !hello.signature_schemes().is_empty() {
+            return Err(Failure::in_the_clear(
+                Code::NoSharedSignatureAlgorithms,
+                Alert::HandshakeFailure,
+                "no shared signature algorithms",
+            ));
+        }
+        // rustls looks at the schemes only when it signs, and has no error for their lack there.
+        if full_tls12 && !chosen.identity.signs_one_of(&offered_schemes(hello, version)) {
+            return Err(unserved(hello, |version| context.speaks(version)));
+        }
         let full_cost = match chosen.identity.kind {
             KeyKind::Rsa => Cost::Heavy,
             KeyKind::Other => Cost::Light,
         };
         let own = OwnChain::of(&chosen.identity);
-        Self { version, resumption, fresh: Arc::clone(&chosen.fresh), own, full_cost }
+        let fresh = Arc::clone(&chosen.fresh);
+        Ok(Self { version, resumption, fresh, own, full_cost, shared_schemes })
     }
 
     pub(crate) fn cost(&self) -> Cost {
@@ -70,51 +114,126 @@ impl Choice {
     /// The configuration for rustls. A session whose client certificate is no longer good is not
     /// resumed: tickets outlive certificates. That costs a verification of the chain, so call it
     /// in the job.
-    pub(crate) fn into_config(self, context: &ServerContext) -> Arc<ServerConfig> {
+    pub(crate) fn into_config(self, context: &ServerContext) -> ChosenConfig {
         let still_good = |resumption: &Resumption| {
             context
                 .client_verifier()
                 .is_none_or(|verifier| verifier.accepts_again(&resumption.session.client_chain))
         };
-        self.resumption.filter(still_good).map_or(self.fresh, |resumption| resumption.config)
+        match self.resumption.filter(still_good).map(|resumption| resumption.source) {
+            Some(Source::Ticket(config)) => ChosenConfig { config, stored: None },
+            Some(Source::Stored(session)) => {
+                ChosenConfig { config: self.fresh, stored: Some(session) }
+            }
+            None => ChosenConfig { config: self.fresh, stored: None },
+        }
+    }
+}
+
+/// The chain of the identity that this hello would be answered with in a full handshake, if it
+/// comes to one.
+pub(crate) fn certificates_for<'a>(
+    hello: &ClientHello,
+    context: &'a ServerContext,
+    stored: Option<&[u8]>,
+) -> Option<&'a [CertificateDer<'static>]> {
+    let version = negotiated(hello, context);
+    let chosen = choose_identity(hello, context, version)?;
+    let resumption =
+        version.and_then(|version| resumption(hello, context, version, chosen, stored));
+    resumption.is_none().then(|| chosen.identity.certificates())
+}
+
+/// The refusal of a client for whom there is no identity, with the codes of OpenSSL: it looks for
+/// a certificate at another place in each version.
+pub(crate) fn unserved(hello: &ClientHello, speaks: impl Fn(ProtocolVersion) -> bool) -> Failure {
+    let no_identity = |code, what| {
+        let detail = format!("{what}: there is no certificate for this client");
+        Failure::in_the_clear(code, Alert::HandshakeFailure, detail)
+    };
+    match highest(hello, speaks) {
+        Some(ProtocolVersion::Tls13) => {
+            no_identity(Code::NoSuitableSignatureAlgorithm, "no suitable signature algorithm")
+        }
+        Some(ProtocolVersion::Tls12) => no_identity(Code::NoSharedCipher, "no shared cipher"),
+        None => Failure::in_the_clear(
+            Code::UnsupportedProtocol,
+            Alert::ProtocolVersion,
+            "unsupported protocol: the client offers no version that is spoken here",
+        ),
     }
 }
 
 /// The version that rustls will choose, `None` if it will refuse.
 fn negotiated(hello: &ClientHello, context: &ServerContext) -> Option<ProtocolVersion> {
-    [ProtocolVersion::Tls13, ProtocolVersion::Tls12]
-        .into_iter()
-        .find(|&version| hello.offers_version(version) && context.speaks(version))
+    highest(hello, |version| context.speaks(version))
 }
 
-/// The first identity that the client can check, or the first one of all: rustls then refuses
-/// with the right alert.
+fn highest(
+    hello: &ClientHello,
+    speaks: impl Fn(ProtocolVersion) -> bool,
+) -> Option<ProtocolVersion> {
+    [ProtocolVersion::Tls13, ProtocolVersion::Tls12]
+        .into_iter()
+        .find(|&version| hello.offers_version(version) && speaks(version))
+}
+
+/// The identity that OpenSSL would choose: in TLS 1.2 the cipher suites decide and the signature
+/// schemes among those of one suite, in TLS 1.3 the schemes alone. If none fits, the first one of
+/// all: rustls then refuses with the right alert. `None` if the context has none.
 fn choose_identity<'a>(
     hello: &ClientHello,
     context: &'a ServerContext,
     version: Option<ProtocolVersion>,
-) -> &'a IdentityConfig {
-    let [only] = context.configs() else {
-        let schemes = offered_schemes(hello, version);
-        return context
-            .configs()
-            .iter()
-            .find(|config| {
-                config.identity.signs_one_of(&schemes)
-                    && version.is_some_and(|version| {
-                        choose_suite(hello, context, version, config).is_some()
-                    })
-            })
-            .unwrap_or(&context.configs()[0]);
+) -> Option<&'a IdentityConfig> {
+    let [first, _, ..] = context.configs() else { return context.configs().first() };
+    let offered = offered_schemes(hello, version);
+    let schemes = shared_schemes_of(hello, context);
+    let schemes = schemes.iter().map(|&number| SignatureScheme::from(number));
+    let schemes: Vec<_> = schemes.filter(|scheme| offered.contains(scheme)).collect();
+    let signing = |suits: &dyn Fn(&IdentityConfig) -> bool| {
+        schemes.iter().find_map(|&scheme| {
+            let mut suitable = context.configs().iter().filter(|config| suits(config));
+            suitable.find(|config| config.identity.signs_one_of(&[scheme]))
+        })
     };
-    only
+    let chosen = match version {
+        Some(ProtocolVersion::Tls13) => signing(&|_| true),
+        Some(ProtocolVersion::Tls12) => shared_suites(hello, context, ProtocolVersion::Tls12)
+            .into_iter()
+            .find_map(|suite| signing(&|config| is_usable(suite, config))),
+        None => None,
+    };
+    Some(chosen.unwrap_or(first))
 }
 
+fn shared_schemes_of(hello: &ClientHello, context: &ServerContext) -> Box<[u16]> {
+    let (ours, theirs) = (context.signature_schemes(), hello.signature_schemes());
+    shared_schemes(ours, theirs, context.honors_cipher_order())
+}
+
+/// The schemes that the client takes in this version.
 fn offered_schemes(hello: &ClientHello, version: Option<ProtocolVersion>) -> Vec<SignatureScheme> {
-    let numbers = hello.signature_schemes().iter();
-    // TLS 1.3 has no PKCS#1 signatures in CertificateVerify (RFC 8446 section 4.2.3).
-    let is_pkcs1 = |number: u16| version == Some(ProtocolVersion::Tls13) && number & 0xff == 1;
-    numbers.filter(|&&number| !is_pkcs1(number)).map(|&number| number.into()).collect()
+    let is_taken = |&number: &u16| match version {
+        // No PKCS#1 signatures in CertificateVerify (RFC 8446 section 4.2.3).
+        Some(ProtocolVersion::Tls13) => number & 0xff != 1,
+        // The key's curve must be one of the client's groups (RFC 8422 section 5.1.1).
+        _ => curve(number)
+            .is_none_or(|curve| hello.groups().is_empty() || hello.groups().contains(&curve)),
+    };
+    let numbers = hello.signature_schemes().iter().copied();
+    numbers.filter(is_taken).map(SignatureScheme::from).collect()
+}
+
+/// The group of the keys that rustls signs with by this scheme.
+fn curve(scheme: u16) -> Option<u16> {
+    let curves = [
+        (SignatureScheme::ECDSA_NISTP256_SHA256, NamedGroup::secp256r1),
+        (SignatureScheme::ECDSA_NISTP384_SHA384, NamedGroup::secp384r1),
+        (SignatureScheme::ECDSA_NISTP521_SHA512, NamedGroup::secp521r1),
+    ];
+    let mut curves = curves.into_iter();
+    curves.find(|(number, _)| u16::from(*number) == scheme).map(|(_, curve)| curve.into())
 }
 
 /// The cipher suite that rustls will choose for this identity.
@@ -124,48 +243,76 @@ fn choose_suite(
     version: ProtocolVersion,
     config: &IdentityConfig,
 ) -> Option<SupportedCipherSuite> {
-    let usable = |suite: &&SupportedCipherSuite| {
-        u16::from(suite.version().version) == version.number()
-            && suite.usable_for_signature_algorithm(config.identity.algorithm())
-    };
-    let mut ours = context.provider().cipher_suites.iter().filter(usable);
+    let suites = shared_suites(hello, context, version);
+    suites.into_iter().find(|suite| is_usable(*suite, config))
+}
+
+fn is_usable(suite: SupportedCipherSuite, config: &IdentityConfig) -> bool {
+    suite.usable_for_signature_algorithm(config.identity.algorithm())
+}
+
+/// The cipher suites that both ends know, in the order of who decides.
+fn shared_suites(
+    hello: &ClientHello,
+    context: &ServerContext,
+    version: ProtocolVersion,
+) -> Vec<SupportedCipherSuite> {
     let number = |suite: &SupportedCipherSuite| u16::from(suite.suite());
+    let ours = context.provider().cipher_suites.iter().copied();
+    let ours = ours.filter(|suite| u16::from(suite.version().version) == version.number());
     if context.honors_cipher_order() {
-        ours.find(|suite| hello.cipher_suites().contains(&number(suite))).copied()
+        ours.filter(|suite| hello.cipher_suites().contains(&number(suite))).collect()
     } else {
         let ours: Vec<_> = ours.collect();
-        let mut theirs = hello.cipher_suites().iter();
+        let theirs = hello.cipher_suites().iter();
         theirs
-            .find_map(|&theirs| ours.iter().find(|own| number(own) == theirs))
-            .map(|suite| **suite)
+            .filter_map(|&theirs| ours.iter().find(|own| number(own) == theirs).copied())
+            .collect()
     }
 }
 
 /// The session that the client offers, if rustls will resume it.
-fn resumable(
+fn resumption(
     hello: &ClientHello,
     context: &ServerContext,
     version: ProtocolVersion,
-    suite: SupportedCipherSuite,
-) -> Option<TicketSession> {
-    let tickets = context.tickets()?;
-    let open = |ticket: &[u8]| TicketSession::read(&tickets.decrypt(ticket)?);
+    chosen: &IdentityConfig,
+    stored: Option<&[u8]>,
+) -> Option<Resumption> {
+    let suite = choose_suite(hello, context, version, chosen)?;
     let fits = |session: &TicketSession| {
         session.suite == u16::from(suite.suite())
             && session.server_name == hello.server_name().map(str::to_ascii_lowercase)
     };
+    let of_ticket = |ticket: &[u8]| {
+        let tickets = context.tickets()?;
+        let session = TicketSession::read(&tickets.decrypt(ticket)?).filter(fits)?;
+        let mut config = Arc::clone(&chosen.resuming);
+        if version == ProtocolVersion::Tls12 {
+            let same = SameTicket { tickets: tickets.clone(), ticket: ticket.to_vec() };
+            Arc::make_mut(&mut config).ticketer = Arc::new(same);
+        }
+        Some(Resumption { source: Source::Ticket(config), session })
+    };
+    let of_stored = |data: &[u8]| {
+        let stored = context.session_seal().open(data)?;
+        let session = TicketSession::read(&stored).filter(fits)?;
+        Some(Resumption { source: Source::Stored(stored), session })
+    };
     match version {
         ProtocolVersion::Tls13 if hello.offers_psk_dhe() => {
-            hello.psk_identities().iter().filter_map(|ticket| open(ticket)).find(fits)
+            hello.psk_identities().iter().find_map(|ticket| of_ticket(ticket))
         }
         ProtocolVersion::Tls13 => None,
         ProtocolVersion::Tls12 => {
             let uses_ems = hello.offers_extension(extension::EXTENDED_MASTER_SECRET);
-            hello
-                .session_ticket()
-                .and_then(open)
-                .filter(fits)
-                .filter(|session| session.extended_master_secret || !uses_ems)
+            // rustls asks no store when the client has a ticket.
+            match hello.session_ticket() {
+                Some(ticket) => of_ticket(ticket),
+                None if hello.session_id().is_empty() => None,
+                None => stored.and_then(of_stored),
+            }
+            .filter(|resumption| resumption.session.extended_master_secret || !uses_ems)
         }
     }
 }

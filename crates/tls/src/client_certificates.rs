@@ -1,21 +1,16 @@
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::WebPkiClientVerifier;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    SignatureScheme,
-};
-use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::EndEntityCert;
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, SignatureScheme};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
-use crate::failure::code_and_alert;
-use crate::{Code, ContextError};
+use crate::authorities::Authorities;
+use crate::refusal::Refusal;
+use crate::{Code, ContextError, ProtocolVersion, SignatureScheme as OwnScheme, client_signature};
 
 /// Whether clients are asked for a certificate (`requestCert`, `rejectUnauthorized`, `ca`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,66 +18,56 @@ pub enum ClientAuth {
     /// Clients aren't asked.
     #[default]
     None,
-    /// Clients are asked.
+    /// Clients are asked. Their chains are verified as OpenSSL does at its security level 2: RSA
+    /// keys below 2048 bits and SHA-1 verify nothing. Certificates of version 1 are good for
+    /// clients and roots.
     Request {
-        /// The certificates that are trusted, as DER. An empty list trusts nobody. Their names
-        /// are told to clients as a hint which certificate to send, up to 8 KiB of names; longer
-        /// lists, such as all roots of the web, aren't told.
+        /// Certificates of authorities, as DER. Those that signed themselves are trusted; others
+        /// only help to find the way to these. An empty list trusts nobody. Their names are told
+        /// to clients as a hint which certificate to send, up to 8 KiB of names; longer lists,
+        /// such as all roots of the web, aren't told.
         roots: Vec<CertificateDer<'static>>,
+        /// Whether all of `roots` are trusted, also those that are no roots
+        /// (`allowPartialTrustChain`).
+        partial_chain: bool,
         /// Whether a client without a good certificate is refused in the handshake. Otherwise
         /// it is served, and [`Session::authorized`](crate::Session::authorized) tells.
         reject_unauthorized: bool,
     },
 }
 
-/// Checks client certificates against one set of roots.
+/// Checks client certificates.
 pub(crate) struct ClientVerifier {
-    /// `None` without roots: nothing verifies.
-    webpki: Option<Arc<dyn ClientCertVerifier>>,
-    roots: Vec<CertificateDer<'static>>,
-    subjects: Vec<DistinguishedName>,
+    authorities: Authorities,
+    hints: Vec<DistinguishedName>,
     reject_unauthorized: bool,
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
+    schemes: Vec<SignatureScheme>,
 }
 
 impl ClientVerifier {
-    /// `None` when clients aren't asked.
+    /// `None` when clients aren't asked. Clients may sign with these `schemes` only.
     pub(crate) fn new(
         auth: ClientAuth,
-        provider: &Arc<CryptoProvider>,
+        crls: &[CertificateRevocationListDer<'static>],
+        schemes: &[OwnScheme],
+        provider: &CryptoProvider,
     ) -> Result<Option<Self>, ContextError> {
-        let ClientAuth::Request { roots, reject_unauthorized } = auth else { return Ok(None) };
-        let mut store = RootCertStore::empty();
-        for (index, root) in roots.iter().enumerate() {
-            store.add(root.clone()).map_err(|error| ContextError::BadCertificate {
-                place: format!("root {}", index + 1),
-                reason: error.to_string(),
-            })?;
-        }
-        let subjects = hints(store.subjects());
-        let webpki = if store.is_empty() {
-            None
-        } else {
-            let builder =
-                WebPkiClientVerifier::builder_with_provider(store.into(), Arc::clone(provider));
-            Some(builder.build().map_err(|error| ContextError::Internal(error.to_string()))?)
+        let ClientAuth::Request { roots, partial_chain, reject_unauthorized } = auth else {
+            return Ok(None);
         };
-        Ok(Some(Self {
-            webpki,
-            roots,
-            subjects,
-            reject_unauthorized,
-            provider: Arc::clone(provider),
-        }))
+        let authorities = Authorities::new(roots, partial_chain, crls, provider)?;
+        let algorithms = provider.signature_verification_algorithms;
+        let schemes = schemes.iter().map(|scheme| scheme.to_rustls()).collect();
+        let hints = hints(authorities.subjects());
+        Ok(Some(Self { authorities, hints, reject_unauthorized, algorithms, schemes }))
     }
 
     /// SHA-256 over everything that decides whom this verifier lets pass.
     pub(crate) fn digest(&self) -> digest::Digest {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&[u8::from(self.reject_unauthorized)]);
-        for root in &self.roots {
-            context.update(digest::digest(&digest::SHA256, root).as_ref());
-        }
+        self.authorities.digest(&mut context);
         context.finish()
     }
 
@@ -101,10 +86,7 @@ impl ClientVerifier {
     }
 
     fn authorize(&self, chain: &[CertificateDer<'static>]) -> Result<(), Code> {
-        match self.verify(chain, UnixTime::now()) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(reason(&error, chain)),
-        }
+        self.authorities.verify(chain, UnixTime::now()).map_err(|refusal| refusal.0)
     }
 
     /// Whether a session with this chain may be resumed: `true` for those that need none.
@@ -112,24 +94,18 @@ impl ClientVerifier {
         !self.reject_unauthorized || self.authorize(chain).is_ok()
     }
 
-    fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
-        let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
-        let Some(webpki) = &self.webpki else {
-            return Err(CertificateError::UnknownIssuer.into());
-        };
-        let Err(error) = webpki.verify_client_cert(leaf, intermediates, now) else {
-            return Ok(());
-        };
-        // `openssl req -x509` makes every certificate a CA, which webpki takes for no client's.
-        // OpenSSL trusts one that stands among the roots itself, and asks for the issuer of any
-        // other. The dates are good here: webpki checks them first.
-        if !is_ca_as_leaf(&error) || !is_self_issued(leaf) {
-            Err(error)
-        } else if self.roots.iter().any(|root| **root == **leaf) {
-            Ok(())
-        } else {
-            Err(CertificateError::UnknownIssuer.into())
+    fn verify_signature(
+        &self,
+        version: ProtocolVersion,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        // rustls leaves it to the verifier to compare with what was asked for.
+        if !self.schemes.contains(&signature.scheme) {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }
+        client_signature::verify(version, message, certificate, signature, &self.algorithms)
     }
 }
 
@@ -139,7 +115,7 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.subjects
+        &self.hints
     }
 
     /// Lets every chain pass if the outcome is only recorded: the step that ends the handshake
@@ -153,9 +129,11 @@ impl ClientCertVerifier for ClientVerifier {
         if self.reject_unauthorized {
             let chain: Vec<_> =
                 std::iter::once(leaf).chain(intermediates).map(|der| der.as_ref().into()).collect();
-            let verified = self.verify(&chain, now);
-            REFUSAL.set(verified.as_ref().err().map(|error| reason(error, &chain)));
-            verified?;
+            let refusal = self.authorities.verify(&chain, now).err();
+            REFUSAL.set(refusal);
+            if let Some(refusal) = refusal {
+                return Err(refusal.to_rustls());
+            }
         }
         Ok(ClientCertVerified::assertion())
     }
@@ -166,8 +144,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        self.verify_signature(ProtocolVersion::Tls12, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -176,32 +153,30 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        self.verify_signature(ProtocolVersion::Tls13, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.schemes.clone()
     }
 }
 
 impl fmt::Debug for ClientVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientVerifier")
-            .field("roots", &self.roots.len())
             .field("reject_unauthorized", &self.reject_unauthorized)
             .finish_non_exhaustive()
     }
 }
 
 thread_local! {
-    /// Why the last chain was refused on this thread. rustls gives the error back to the caller of
-    /// the same call, but nobody the chain, and takes no error of ours without changing the alert.
-    static REFUSAL: Cell<Option<Code>> = const { Cell::new(None) };
+    /// Why the last chain was refused on this thread. rustls gives its error back to the caller of
+    /// the same call, and takes none of ours without changing the alert.
+    static REFUSAL: Cell<Option<Refusal>> = const { Cell::new(None) };
 }
 
 /// The reason for the error that rustls has just given, if a verifier refused a chain.
-pub(crate) fn take_refusal(error: &Error) -> Option<Code> {
+pub(crate) fn take_refusal(error: &Error) -> Option<Refusal> {
     REFUSAL.take().filter(|_| matches!(error, Error::InvalidCertificate(_)))
 }
 
@@ -212,36 +187,6 @@ fn hints(subjects: Vec<DistinguishedName>) -> Vec<DistinguishedName> {
     if length <= LIMIT { subjects } else { Vec::new() }
 }
 
-/// OpenSSL's name for why a chain doesn't verify.
-fn reason(error: &Error, chain: &[CertificateDer<'_>]) -> Code {
-    match error {
-        Error::NoCertificatesPresented => Code::UnableToGetIssuerCert,
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => unknown_issuer(chain),
-        error => code_and_alert(error).0,
-    }
-}
-
-fn unknown_issuer(chain: &[CertificateDer<'_>]) -> Code {
-    match chain {
-        [leaf] if is_self_issued(leaf) => Code::DepthZeroSelfSignedCert,
-        [_] => Code::UnableToVerifyLeafSignature,
-        [.., last] if is_self_issued(last) => Code::SelfSignedCertInChain,
-        _ => Code::UnableToGetIssuerCertLocally,
-    }
-}
-
-fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
-    EndEntityCert::try_from(certificate)
-        .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
-}
-
-fn is_ca_as_leaf(error: &Error) -> bool {
-    let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error else {
-        return false;
-    };
-    matches!(inner.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-}
-
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -250,9 +195,10 @@ mod tests {
     use super::*;
 
     fn verifier(roots: Vec<CertificateDer<'static>>, reject_unauthorized: bool) -> ClientVerifier {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let auth = ClientAuth::Request { roots, reject_unauthorized };
-        ClientVerifier::new(auth, &provider).unwrap().unwrap()
+        let auth = ClientAuth::Request { roots, partial_chain: false, reject_unauthorized };
+        ClientVerifier::new(auth, &[], OwnScheme::ALL, &aws_lc_rs::default_provider())
+            .unwrap()
+            .unwrap()
     }
 
     fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {

@@ -8,6 +8,7 @@ use crate::reader::Reader;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientHello {
     legacy_version: u16,
+    session_id: Vec<u8>,
     cipher_suites: Vec<u16>,
     extensions: Vec<u16>,
     server_name: Option<String>,
@@ -32,6 +33,17 @@ impl ClientHello {
     /// The protocols of the ALPN extension (RFC 7301), empty without it.
     pub fn alpn(&self) -> &[Vec<u8>] {
         &self.alpn
+    }
+
+    /// Whether the client has the ALPN extension, be its list empty or not.
+    pub fn offers_alpn(&self) -> bool {
+        self.offers_extension(extension::ALPN)
+    }
+
+    /// The session id, empty without one: the name of a TLS 1.2 session to resume, or the random
+    /// bytes that TLS 1.3 clients send for the sake of middleboxes.
+    pub fn session_id(&self) -> &[u8] {
+        &self.session_id
     }
 
     /// The version field of the message itself, `0x0303` in all modern clients.
@@ -74,9 +86,15 @@ impl ClientHello {
         &self.key_shares
     }
 
-    /// Whether the client wants to resume a session: a TLS 1.3 pre-shared key or a TLS 1.2 ticket.
-    pub fn offers_resumption(&self) -> bool {
+    /// Whether the client wants to resume a session by a TLS 1.3 pre-shared key or a TLS 1.2
+    /// ticket; a session that only [`session_id`](Self::session_id) names is none of these.
+    pub fn offers_ticket(&self) -> bool {
         !self.psk_identities.is_empty() || self.session_ticket.is_some()
+    }
+
+    /// Whether the client asks for an OCSP response (`status_request`, RFC 6066 section 8).
+    pub fn requests_ocsp(&self) -> bool {
+        self.offers_extension(extension::STATUS_REQUEST)
     }
 
     /// Whether the client can speak this version (RFC 8446 section 4.2.1).
@@ -117,7 +135,7 @@ impl ClientHello {
 
         let mut hello = Self { legacy_version: body.u16()?, ..Self::default() };
         let _random = body.take(32)?;
-        let _session_id = body.vec8()?;
+        hello.session_id = body.vec8()?.to_vec();
         hello.cipher_suites = Reader(body.vec16()?).u16s()?;
         let _compression_methods = body.vec8()?;
         if !body.is_empty() {
@@ -195,6 +213,7 @@ pub(crate) const CLIENT_HELLO: u8 = 1;
 /// Numbers from IANA's registry of TLS extensions.
 pub(crate) mod extension {
     pub(crate) const SERVER_NAME: u16 = 0;
+    pub(crate) const STATUS_REQUEST: u16 = 5;
     pub(crate) const SUPPORTED_GROUPS: u16 = 10;
     pub(crate) const EC_POINT_FORMATS: u16 = 11;
     pub(crate) const SIGNATURE_ALGORITHMS: u16 = 13;

@@ -44,6 +44,8 @@ codes! {
         "no key exchange group in common (TLS 1.3).";
     NoSuitableSignatureAlgorithm = "ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM",
         "no identity can sign as the client wants it (TLS 1.3).";
+    NoSharedSignatureAlgorithms = "ERR_SSL_NO_SHARED_SIGNATURE_ALGORITHMS",
+        "the client takes none of the signature algorithms that are known here.";
     NoApplicationProtocol = "ERR_SSL_NO_APPLICATION_PROTOCOL", "ALPN without overlap.";
     UnexpectedMessage = "ERR_SSL_UNEXPECTED_MESSAGE", "a message that has no place here.";
     PacketLengthTooLong = "ERR_SSL_PACKET_LENGTH_TOO_LONG", "a record above its limit.";
@@ -57,14 +59,21 @@ codes! {
     NoCompressionSpecified = "ERR_SSL_NO_COMPRESSION_SPECIFIED", "null compression is missing.";
     PeerDidNotReturnACertificate = "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE",
         "a client certificate is required and none came.";
-    CertificateVerifyFailed = "ERR_SSL_CERTIFICATE_VERIFY_FAILED",
-        "the client certificate was refused, for a reason without a code of its own.";
     CertHasExpired = "CERT_HAS_EXPIRED", "the client certificate has expired.";
     CertNotYetValid = "CERT_NOT_YET_VALID", "the client certificate is not valid yet.";
     CertRevoked = "CERT_REVOKED", "the client certificate was revoked.";
+    UnableToGetCrl = "UNABLE_TO_GET_CRL",
+        "there is no revocation list of the issuer of a certificate in the client's chain.";
+    CrlHasExpired = "CRL_HAS_EXPIRED", "a revocation list for the client's chain has expired.";
+    CrlSignatureFailure = "CRL_SIGNATURE_FAILURE",
+        "the signature of a revocation list is not its issuer's.";
     CertSignatureFailure = "CERT_SIGNATURE_FAILURE",
         "a signature in the client's chain is not its issuer's.";
     InvalidPurpose = "INVALID_PURPOSE", "the client certificate is not made for client use.";
+    PathLengthExceeded = "PATH_LENGTH_EXCEEDED",
+        "an authority in the client's chain allows no chain as long.";
+    Unspecified = "UNSPECIFIED",
+        "the client certificate can't be verified, for a reason that node:tls has no name for.";
     DepthZeroSelfSignedCert = "DEPTH_ZERO_SELF_SIGNED_CERT",
         "the client certificate signed itself and is not trusted.";
     SelfSignedCertInChain = "SELF_SIGNED_CERT_IN_CHAIN",
@@ -74,7 +83,8 @@ codes! {
     UnableToVerifyLeafSignature = "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
         "the client's certificate came alone and its issuer is not trusted.";
     UnableToGetIssuerCert = "UNABLE_TO_GET_ISSUER_CERT",
-        "no client certificate came (node:tls names it so).";
+        "no client certificate came (node:tls names it so), or its chain ends at a certificate of \
+         `ca` that is no root.";
     BadSignature = "ERR_SSL_BAD_SIGNATURE", "a signature in the handshake is wrong.";
     DigestCheckFailed = "ERR_SSL_DIGEST_CHECK_FAILED", "the client's Finished is wrong.";
     DecryptionFailed = "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
@@ -95,6 +105,12 @@ codes! {
     KeyValuesMismatch = "ERR_OSSL_X509_KEY_VALUES_MISMATCH",
         "the private key is not the certificate's.";
     KeyTooSmall = "ERR_SSL_EE_KEY_TOO_SMALL", "an RSA key below 2048 bits.";
+    CryptoOperationFailed = "ERR_CRYPTO_OPERATION_FAILED",
+        "a revocation list or a PKCS#12 file can't be read.";
+    CryptoUnsupportedOperation = "ERR_CRYPTO_UNSUPPORTED_OPERATION",
+        "a PKCS#12 file is encrypted in an unknown way.";
+    IllegalExporterLabel = "ERR_SSL_TLS_ILLEGAL_EXPORTER_LABEL",
+        "keying material was asked for with a label that TLS itself uses.";
     InvalidProtocolVersion = "ERR_TLS_INVALID_PROTOCOL_VERSION", "the lowest version is above the highest.";
     NoCipherMatch = "ERR_SSL_NO_CIPHER_MATCH", "the cipher suites fit none of the versions.";
     InvalidArgument = "ERR_INVALID_ARG_VALUE", "an option has a value that can't be used.";

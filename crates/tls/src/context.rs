@@ -8,8 +8,10 @@ use rustls::server::NoServerSessionStorage;
 
 use crate::client_certificates::ClientVerifier;
 use crate::identity::{CheckedIdentity, KeyKind, TheOnlyIdentity};
+use crate::stored_sessions::SessionSeal;
+use crate::ticket_key::TicketKey;
 use crate::tickets::ContextTickets;
-use crate::{CipherSuite, ContextError, ContextOptions, Group, ProtocolVersion};
+use crate::{CipherSuite, ContextError, ContextOptions, Group, ProtocolVersion, SignatureScheme};
 
 /// Everything a server needs to answer a ClientHello. Cheap to clone, shared between threads.
 ///
@@ -22,8 +24,10 @@ struct Inner {
     provider: Arc<CryptoProvider>,
     versions: Vec<ProtocolVersion>,
     honor_cipher_order: bool,
+    schemes: Arc<[SignatureScheme]>,
     client_verifier: Option<Arc<ClientVerifier>>,
     tickets: Option<Arc<ContextTickets>>,
+    session_seal: Arc<SessionSeal>,
 }
 
 /// One identity and the two ways to answer with it.
@@ -43,23 +47,30 @@ impl ServerContext {
     /// # Errors
     /// [`ContextError`] names the first option that can't be honoured.
     pub fn new(options: ContextOptions) -> Result<Self, ContextError> {
-        if options.identities.is_empty() {
-            return Err(ContextError::NoIdentity);
-        }
-        let versions = versions(options.min_version, options.max_version)?;
+        let versions = versions(&options)?;
         let provider = Arc::new(provider(&options, &versions)?);
+        let schemes = options.signature_schemes.as_deref().unwrap_or(SignatureScheme::ALL);
+        let schemes: Arc<[_]> = schemes.into();
+        check_schemes(&schemes)?;
         check_alpn(&options.alpn)?;
         check_lifetime(options.session_lifetime)?;
 
+        let keys = options.identities.iter().map(|identity| &identity.key);
+        let session_key = TicketKey::of_private_keys(keys)
+            .ok_or_else(|| ContextError::Internal("no session key can be derived".into()))?;
         let identities = options
             .identities
             .into_iter()
-            .map(|identity| CheckedIdentity::new(identity, &provider))
+            .map(|identity| CheckedIdentity::new(identity, &provider, &schemes))
             .collect::<Result<Vec<_>, _>>()?;
-        let client_verifier = ClientVerifier::new(options.client_auth, &provider)?.map(Arc::new);
-        let digest = session_digest(&identities, client_verifier.as_deref());
-        let tickets =
-            ContextTickets::new(&options.tickets, options.session_lifetime, digest)?.map(Arc::new);
+        let client_verifier =
+            ClientVerifier::new(options.client_auth, &options.crls, &schemes, &provider)?
+                .map(Arc::new);
+        let digest =
+            session_digest(&identities, client_verifier.as_deref(), &options.session_id_context);
+        let lifetime = options.session_lifetime;
+        let tickets = ContextTickets::new(options.tickets, lifetime, digest)?.map(Arc::new);
+        let session_seal = Arc::new(SessionSeal::new(session_key, digest, lifetime));
 
         let template = ConfigTemplate {
             provider: &provider,
@@ -79,8 +90,10 @@ impl ServerContext {
             provider,
             versions,
             honor_cipher_order: options.honor_cipher_order,
+            schemes,
             client_verifier,
             tickets,
+            session_seal,
         })))
     }
 
@@ -114,6 +127,14 @@ impl ServerContext {
         self.0.client_verifier.as_deref()
     }
 
+    pub(crate) fn signature_schemes(&self) -> &[SignatureScheme] {
+        &self.0.schemes
+    }
+
+    pub(crate) fn session_seal(&self) -> &Arc<SessionSeal> {
+        &self.0.session_seal
+    }
+
     pub(crate) fn tickets(&self) -> Option<&ContextTickets> {
         self.0.tickets.as_deref()
     }
@@ -129,15 +150,22 @@ impl fmt::Debug for ServerContext {
     }
 }
 
-fn versions(
-    min: ProtocolVersion,
-    max: ProtocolVersion,
-) -> Result<Vec<ProtocolVersion>, ContextError> {
+/// The versions of the range that have a cipher suite.
+fn versions(options: &ContextOptions) -> Result<Vec<ProtocolVersion>, ContextError> {
+    let (min, max) = (options.min_version, options.max_version);
     if min > max {
         return Err(ContextError::VersionRange { min, max });
     }
-    let both = [ProtocolVersion::Tls12, ProtocolVersion::Tls13];
-    Ok(both.into_iter().filter(|version| (min..=max).contains(version)).collect())
+    let versions: Vec<_> = [ProtocolVersion::Tls12, ProtocolVersion::Tls13]
+        .into_iter()
+        .filter(|version| (min..=max).contains(version))
+        .filter(|version| suites(options).iter().any(|suite| suite.version() == *version))
+        .collect();
+    if versions.is_empty() { Err(ContextError::NoCipherSuite) } else { Ok(versions) }
+}
+
+fn suites(options: &ContextOptions) -> &[CipherSuite] {
+    options.cipher_suites.as_deref().unwrap_or(CipherSuite::ALL)
 }
 
 /// aws-lc-rs with the suites and groups of the options, in their order.
@@ -145,19 +173,9 @@ fn provider(
     options: &ContextOptions,
     versions: &[ProtocolVersion],
 ) -> Result<CryptoProvider, ContextError> {
-    let suites: Vec<_> = options
-        .cipher_suites
-        .as_deref()
-        .unwrap_or(CipherSuite::ALL)
-        .iter()
-        .copied()
-        .filter(|suite| versions.contains(&suite.version()))
-        .collect();
+    let suites = suites(options).iter().filter(|suite| versions.contains(&suite.version()));
     let groups = options.groups.as_deref().unwrap_or(Group::ALL);
     for &version in versions {
-        if !suites.iter().any(|suite| suite.version() == version) {
-            return Err(ContextError::NoCipherSuite { version });
-        }
         let usable =
             |group: &Group| version == ProtocolVersion::Tls13 || *group != Group::X25519MlKem768;
         if !groups.iter().any(usable) {
@@ -165,10 +183,14 @@ fn provider(
         }
     }
     Ok(CryptoProvider {
-        cipher_suites: suites.into_iter().map(CipherSuite::to_rustls).collect(),
+        cipher_suites: suites.map(|suite| suite.to_rustls()).collect(),
         kx_groups: groups.iter().map(|group| group.to_rustls()).collect(),
         ..aws_lc_rs::default_provider()
     })
+}
+
+fn check_schemes(schemes: &[SignatureScheme]) -> Result<(), ContextError> {
+    if schemes.is_empty() { Err(ContextError::NoSignatureScheme) } else { Ok(()) }
 }
 
 fn check_alpn(protocols: &[Vec<u8>]) -> Result<(), ContextError> {
@@ -192,6 +214,7 @@ fn check_lifetime(value: Duration) -> Result<(), ContextError> {
 fn session_digest(
     identities: &[CheckedIdentity],
     client_verifier: Option<&ClientVerifier>,
+    session_id_context: &[u8],
 ) -> [u8; 32] {
     let mut digest = ::aws_lc_rs::digest::Context::new(&::aws_lc_rs::digest::SHA256);
     for identity in identities {
@@ -201,9 +224,14 @@ fn session_digest(
         Some(verifier) => digest.update(verifier.digest().as_ref()),
         None => digest.update(b"no client certificates"),
     }
+    digest.update(sha256(session_id_context).as_ref());
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest.finish().as_ref());
     bytes
+}
+
+fn sha256(bytes: &[u8]) -> ::aws_lc_rs::digest::Digest {
+    ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, bytes)
 }
 
 struct ConfigTemplate<'a> {
@@ -237,13 +265,16 @@ impl ConfigTemplate<'_> {
         config.alpn_protocols = self.alpn.to_vec();
         config.ignore_client_order = self.honor_cipher_order;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        // Two, as OpenSSL: a client may use each only once.
-        config.send_tls13_tickets = if self.tickets.is_some() { 2 } else { 0 };
+        // Only a full handshake gives some, as with OpenSSL under Node: a session ends with its
+        // lifetime, however often it is resumed.
+        config.send_tls13_tickets = 0;
 
         let mut fresh = config.clone();
         if let Some(tickets) = self.tickets {
             config.ticketer = Arc::clone(tickets) as _;
             fresh.ticketer = Arc::new(tickets.issue_only());
+            // As OpenSSL: a client may use each only once.
+            fresh.send_tls13_tickets = 2;
         }
         Ok(IdentityConfig { identity, resuming: Arc::new(config), fresh: Arc::new(fresh) })
     }

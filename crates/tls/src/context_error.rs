@@ -1,14 +1,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Code, ProtocolVersion};
+use crate::{Code, Pkcs12Fault, ProtocolVersion};
 
 /// Why a [`ServerContext`](crate::ServerContext) can't be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContextError {
-    /// No certificate with key was given.
-    NoIdentity,
+    /// A key was given without a certificate.
+    NoCertificate,
     /// A PEM text holds no block of the wanted kind.
     PemNoStartLine {
         /// What was looked for.
@@ -48,10 +48,14 @@ pub enum ContextError {
         /// The highest version.
         max: ProtocolVersion,
     },
-    /// None of the cipher suites belongs to the version.
-    NoCipherSuite {
-        /// The version that is left without a cipher suite.
-        version: ProtocolVersion,
+    /// None of the cipher suites belongs to a version between the lowest and the highest.
+    NoCipherSuite,
+    /// The list of signature schemes is empty.
+    NoSignatureScheme,
+    /// A certificate revocation list can't be read.
+    BadCrl {
+        /// What is wrong with it.
+        reason: String,
     },
     /// The list of groups is empty, or holds none that TLS 1.2 can use.
     NoGroup {
@@ -70,6 +74,8 @@ pub enum ContextError {
         /// Its value.
         value: Duration,
     },
+    /// A PKCS#12 file can't be used.
+    BadPkcs12(Pkcs12Fault),
     /// The system gave no random bytes, or another fault of this end.
     Internal(String),
 }
@@ -86,8 +92,11 @@ impl ContextError {
             Self::KeyTooSmall { .. } => Code::KeyTooSmall,
             Self::KeyMismatch => Code::KeyValuesMismatch,
             Self::VersionRange { .. } => Code::InvalidProtocolVersion,
-            Self::NoCipherSuite { .. } => Code::NoCipherMatch,
-            Self::NoIdentity
+            Self::NoCipherSuite => Code::NoCipherMatch,
+            Self::BadPkcs12(Pkcs12Fault::Unsupported) => Code::CryptoUnsupportedOperation,
+            Self::BadCrl { .. } | Self::BadPkcs12(_) => Code::CryptoOperationFailed,
+            Self::NoCertificate
+            | Self::NoSignatureScheme
             | Self::NoGroup { .. }
             | Self::BadAlpn { .. }
             | Self::BadLifetime { .. } => Code::InvalidArgument,
@@ -99,7 +108,7 @@ impl ContextError {
 impl fmt::Display for ContextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIdentity => write!(f, "expected at least one certificate with its key"),
+            Self::NoCertificate => write!(f, "expected at least one certificate with the key"),
             Self::PemNoStartLine { expected } => {
                 write!(f, "expected a PEM block with {expected}, found none")
             }
@@ -127,8 +136,12 @@ impl fmt::Display for ContextError {
                 min.as_str(),
                 max.as_str()
             ),
-            Self::NoCipherSuite { version } => {
-                write!(f, "none of the cipher suites belongs to {}", version.as_str())
+            Self::NoCipherSuite => {
+                write!(f, "none of the cipher suites belongs to a version that is spoken")
+            }
+            Self::NoSignatureScheme => write!(f, "expected at least one signature scheme"),
+            Self::BadCrl { reason } => {
+                write!(f, "a certificate revocation list can't be read: {reason}")
             }
             Self::NoGroup { version } => {
                 write!(f, "none of the groups can be used with {}", version.as_str())
@@ -139,6 +152,7 @@ impl fmt::Display for ContextError {
             Self::BadLifetime { option, value } => {
                 write!(f, "expected {option} between 1 s and 7 days, got {value:?}")
             }
+            Self::BadPkcs12(fault) => f.write_str(fault.message()),
             Self::Internal(detail) => f.write_str(detail),
         }
     }

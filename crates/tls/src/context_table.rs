@@ -2,16 +2,20 @@ use std::collections::HashMap;
 
 use crate::ServerContext;
 
-/// Contexts by server name: a default one and named ones.
+/// Contexts by server name: perhaps a default one, and named ones.
 ///
-/// Names are compared without regard to case and to a trailing dot. `*.example.org` covers one
-/// label (`a.example.org`, neither `example.org` nor `a.b.example.org`; RFC 6125 section 6.4.3).
-/// When several entries match, the one added last wins, as with `server.addContext()`.
+/// Names are compared without regard to case and to a trailing dot. `*` stands for anything within
+/// a label, wherever it stands: `*.example.org` covers `a.example.org`, neither `example.org` nor
+/// `a.b.example.org`. When several entries match, the one added last wins. All of it is as with
+/// `server.addContext()`.
 #[derive(Clone, Debug)]
 pub struct ContextTable {
-    default: ServerContext,
+    default: Option<ServerContext>,
     exact: HashMap<String, Entry>,
+    /// By what stands behind `*.`.
     wildcard: HashMap<String, Entry>,
+    /// By name: whatever else has a `*`, which only a look at each finds.
+    patterns: HashMap<String, Entry>,
     added: usize,
 }
 
@@ -22,9 +26,15 @@ struct Entry {
 }
 
 impl ContextTable {
-    /// A table that answers every name with `default`.
-    pub fn new(default: ServerContext) -> Self {
-        Self { default, exact: HashMap::new(), wildcard: HashMap::new(), added: 0 }
+    /// A table that answers every name with `default`; with none it knows no name yet.
+    pub fn new(default: impl Into<Option<ServerContext>>) -> Self {
+        Self {
+            default: default.into(),
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            patterns: HashMap::new(),
+            added: 0,
+        }
     }
 
     /// The table with one more entry; see [`add`](Self::add).
@@ -34,37 +44,57 @@ impl ContextTable {
         self
     }
 
-    /// Adds an entry for a name or a `*.` wildcard.
+    /// Adds an entry for a name, with or without `*` in it.
     pub fn add(&mut self, name: &str, context: ServerContext) {
         self.added += 1;
         let entry = Entry { context, order: self.added };
         let name = normalized(name);
         match name.strip_prefix("*.") {
-            Some(parent) => self.wildcard.insert(parent.to_owned(), entry),
-            None => self.exact.insert(name, entry),
+            Some(parent) if !parent.contains('*') => self.wildcard.insert(parent.to_owned(), entry),
+            _ if name.contains('*') => self.patterns.insert(name, entry),
+            _ => self.exact.insert(name, entry),
         };
     }
 
     /// Replaces the default context.
-    pub fn set_default(&mut self, context: ServerContext) {
-        self.default = context;
+    pub fn set_default(&mut self, context: impl Into<Option<ServerContext>>) {
+        self.default = context.into();
     }
 
-    /// The context for the server name of a ClientHello, or the default one.
-    pub fn resolve(&self, server_name: Option<&str>) -> &ServerContext {
-        server_name
-            .and_then(|name| self.named(&normalized(name)))
-            .map_or(&self.default, |entry| &entry.context)
+    /// The context for the server name of a ClientHello, or the default one. `None` says
+    /// [`Decide::unserved`](crate::Decide::unserved).
+    pub fn resolve(&self, server_name: Option<&str>) -> Option<&ServerContext> {
+        let named = server_name.and_then(|name| self.named(&normalized(name)));
+        named.map(|entry| &entry.context).or(self.default.as_ref())
     }
 
     fn named(&self, name: &str) -> Option<&Entry> {
         let exact = self.exact.get(name);
-        let wildcard = name
-            .split_once('.')
-            .filter(|(label, _)| !label.is_empty())
-            .and_then(|(_, parent)| self.wildcard.get(parent));
-        exact.into_iter().chain(wildcard).max_by_key(|entry| entry.order)
+        let wildcard = name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        let patterns = self.patterns.iter().filter(|(pattern, _)| matches(pattern, name));
+        let entries = exact.into_iter().chain(wildcard).chain(patterns.map(|(_, entry)| entry));
+        entries.max_by_key(|entry| entry.order)
     }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut labels = name.split('.');
+    pattern.split('.').all(|pattern| labels.next().is_some_and(|label| fits(pattern, label)))
+        && labels.next().is_none()
+}
+
+fn fits(pattern: &str, label: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == label };
+    let Some(mut label) = label.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*');
+    let end = parts.next_back().unwrap_or_default();
+    for part in parts {
+        match label.split_once(part) {
+            Some((_, behind)) => label = behind,
+            None => return false,
+        }
+    }
+    label.ends_with(end)
 }
 
 fn normalized(name: &str) -> String {

@@ -210,26 +210,12 @@ fn of_misbehaved(misbehaved: &PeerMisbehaved) -> (Code, Option<Alert>) {
     }
 }
 
+/// Of the signature that shows that a client has the key of its certificate; whom that authorizes
+/// is said by a [`Refusal`](crate::refusal::Refusal).
 fn of_certificate(invalid: &CertificateError) -> (Code, Option<Alert>) {
-    use CertificateError as C;
     match invalid {
-        C::Expired | C::ExpiredContext { .. } => {
-            (Code::CertHasExpired, Some(Alert::CertificateExpired))
-        }
-        C::NotValidYet | C::NotValidYetContext { .. } => {
-            (Code::CertNotYetValid, Some(Alert::CertificateExpired))
-        }
-        C::Revoked => (Code::CertRevoked, Some(Alert::CertificateRevoked)),
-        C::UnknownIssuer => (Code::UnableToGetIssuerCertLocally, Some(Alert::UnknownCa)),
-        C::BadSignature => (Code::CertSignatureFailure, Some(Alert::DecryptError)),
-        C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
-            (Code::InvalidPurpose, Some(Alert::UnsupportedCertificate))
-        }
-        C::BadEncoding | C::UnhandledCriticalExtension => {
-            (Code::CertificateVerifyFailed, Some(Alert::BadCertificate))
-        }
-        C::Other(_) => (Code::CertificateVerifyFailed, Some(Alert::CertificateUnknown)),
-        _ => (Code::CertificateVerifyFailed, Some(Alert::BadCertificate)),
+        CertificateError::BadEncoding => (Code::BadSignature, Some(Alert::BadCertificate)),
+        _ => (Code::BadSignature, Some(Alert::DecryptError)),
     }
 }
 

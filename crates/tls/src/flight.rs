@@ -1,13 +1,19 @@
+use std::sync::Arc;
+
 use rustls::{Error, HandshakeKind, InvalidMessage, ServerConnection};
 
-use crate::choice::Choice;
+use crate::choice::ChosenConfig;
 use crate::client_certificates::take_refusal;
+use crate::client_hello::extension;
+use crate::handshake::Hello;
 use crate::hello_assembly::WholeHello;
 use crate::identity::OwnChain;
 use crate::inbound::{APPLICATION_DATA, Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS};
+use crate::stored_sessions::StoredSessions;
+use crate::trace::Trace;
 use crate::{
-    Alert, Code, Cost, Established, Failure, HandshakeLimits, Job, NeedBytes, Outgoing, Records,
-    ServerContext, Session, Step,
+    Alert, ClientHello, Code, Cost, Established, Failure, HandshakeLimits, Job, NeedBytes,
+    NewSession, Outgoing, ProtocolVersion, Records, ServerContext, Session, Step,
 };
 
 /// A handshake after the server's first answer: what the client sends goes to rustls one record
@@ -17,6 +23,9 @@ pub(crate) struct ClientFlight {
     context: ServerContext,
     server_name: Option<Box<str>>,
     own: OwnChain,
+    shared_schemes: Box<[u16]>,
+    sessions: Option<Arc<StoredSessions>>,
+    trace: Option<Box<Trace>>,
     inbound: Inbound,
     limits: HandshakeLimits,
     retry_cost: Cost,
@@ -39,22 +48,35 @@ enum Phase {
 
 impl ClientFlight {
     /// Key exchange and signature: the costly part of a handshake.
-    pub(crate) fn start(whole: WholeHello, choice: Choice, context: ServerContext) -> Step {
-        let WholeHello { accepted, hello, inbound, limits } = whole;
-        let server_name = hello.server_name().map(Box::from);
-        let retry_cost = choice.retry_cost();
-        let own = choice.own_chain();
+    pub(crate) fn start(hello: Hello) -> Step {
+        let Hello { hello, mut choice, context, mut answer } = hello;
+        let WholeHello { accepted, hello, records, inbound, limits } = *hello;
         let version = choice.version();
-        match accepted.into_connection(choice.into_config(&context)) {
+        let is_tls13 = version == Some(ProtocolVersion::Tls13);
+        let mut trace =
+            answer.trace.take().map(|sink| Box::new(Trace::of_handshake(sink, is_tls13)));
+        if let Some(trace) = &mut trace {
+            trace.received(&records);
+        }
+        let (own, retry_cost) = (choice.own_chain(), choice.retry_cost());
+        let shared_schemes = choice.take_shared_schemes();
+        let ChosenConfig { config, stored } = choice.into_config(&context);
+        let catches = answer.store_session && stores_session(&hello, version, &context);
+        let sessions =
+            (stored.is_some() || catches).then(|| Arc::new(StoredSessions::new(stored, catches)));
+        let config = answer.configure(config, &own, sessions.clone());
+        match accepted.into_connection(config) {
             Ok(mut connection) => {
                 // What is queued is the caller's to bound, and it can't if some of it is dropped.
                 connection.set_buffer_limit(None);
-                let connection = Box::new(connection);
                 let flight = Self {
-                    connection,
+                    connection: Box::new(connection),
                     context,
-                    server_name,
+                    server_name: hello.server_name().map(Box::from),
                     own,
+                    shared_schemes,
+                    sessions,
+                    trace,
                     inbound,
                     limits,
                     retry_cost,
@@ -62,7 +84,13 @@ impl ClientFlight {
                 };
                 Box::new(flight).advance()
             }
-            Err((error, alert)) => Step::Failed(Failure::of_hello(&error, alert, version)),
+            Err((error, alert)) => {
+                let failure = Failure::of_hello(&error, alert, version);
+                if let Some(trace) = &mut trace {
+                    trace.sent(failure.bytes());
+                }
+                Step::Failed(failure)
+            }
         }
     }
 
@@ -140,15 +168,33 @@ impl ClientFlight {
     fn send(mut self: Box<Self>) -> Step {
         self.received = 0;
         let bytes = queued(&mut self.connection);
+        if let Some(trace) = &mut self.trace {
+            trace.sent(&bytes);
+        }
         Step::Send(Outgoing::new(bytes, self))
     }
 
     fn establish(self) -> Step {
-        let Self { connection, context, server_name, own, inbound, .. } = self;
-        match Session::new(&connection, &context, server_name, own) {
+        let Self {
+            connection,
+            context,
+            server_name,
+            own,
+            shared_schemes,
+            sessions,
+            trace,
+            inbound,
+            ..
+        } = self;
+        match Session::new(&connection, &context, server_name, own, shared_schemes) {
             Ok(session) => {
-                let records = Records::new(connection, inbound.into_rest());
-                Step::Done(Box::new(Established { session, records }))
+                let caught = sessions.and_then(|sessions| sessions.take_caught());
+                let new_session = caught.and_then(|caught| {
+                    let data = context.session_seal().seal(&caught.session)?;
+                    Some(NewSession { id: caught.id, data })
+                });
+                let records = Records::new(connection, inbound.into_rest(), trace);
+                Step::Done(Box::new(Established { session, records, new_session }))
             }
             Err(failure) => Step::Failed(failure),
         }
@@ -160,6 +206,9 @@ impl ClientFlight {
             Front::Partial => return Ok(false),
             Front::Record(record) => {
                 self.received += record.len();
+                if let Some(trace) = &mut self.trace {
+                    trace.received(record);
+                }
                 feed(&mut self.connection, record)
             }
             // rustls says what is wrong with the header, and knows how to encrypt the alert.
@@ -190,10 +239,18 @@ impl ClientFlight {
     /// The failure with the alert that rustls queued, or with one of this crate's own making
     /// where rustls queues none.
     fn failure(&mut self, error: &Error) -> Failure {
-        let mut failure = Failure::from(error);
-        if let Some(code) = take_refusal(error) {
-            failure = failure.with_code(code);
+        let failure = self.failure_with_alert(error);
+        if let Some(trace) = &mut self.trace {
+            trace.sent(failure.bytes());
         }
+        failure
+    }
+
+    fn failure_with_alert(&mut self, error: &Error) -> Failure {
+        let failure = match take_refusal(error) {
+            Some(refusal) => Failure::new(refusal.0, Some(refusal.alert()), refusal),
+            None => Failure::from(error),
+        };
         let bytes = queued(&mut self.connection);
         if *error == Error::NoCertificatesPresented && !self.is_tls13() {
             // rustls sends certificate_required, which TLS 1.2 doesn't know (RFC 5246 section
@@ -222,6 +279,17 @@ impl ClientFlight {
     fn is_tls13(&self) -> bool {
         self.connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
     }
+}
+
+/// Whether the handshake can make a session that is stored: one of TLS 1.2 that no ticket holds.
+fn stores_session(
+    hello: &ClientHello,
+    version: Option<ProtocolVersion>,
+    context: &ServerContext,
+) -> bool {
+    let gets_ticket =
+        context.tickets().is_some() && hello.offers_extension(extension::SESSION_TICKET);
+    version == Some(ProtocolVersion::Tls12) && !gets_ticket
 }
 
 /// rustls reads 4 KiB at a time; a record is processed once it is whole.

@@ -1,9 +1,13 @@
 use std::fmt;
 
-use crate::choice::Choice;
+use rustls_pki_types::CertificateDer;
+
+use crate::choice::{self, Choice};
 use crate::flight::ClientFlight;
 use crate::hello_assembly::{Assembled, HelloAssembly, WholeHello};
-use crate::{Alert, ClientHello, Code, Cost, Failure, Records, ServerContext, Session};
+use crate::{
+    Alert, Answer, ClientHello, Code, Cost, Failure, NewSession, Records, ServerContext, Session,
+};
 
 /// Starts the server's side of a handshake.
 pub fn handshake(limits: HandshakeLimits) -> NeedBytes {
@@ -94,12 +98,50 @@ impl Decide {
         &self.0.hello
     }
 
+    /// The chain, the server's own certificate first, that [`accept_with`](Self::accept_with) would
+    /// answer with, given [`Answer::session`]; `None` if the context has none, or if the client's
+    /// session will be resumed, which shows no certificate.
+    pub fn certificates_for<'a>(
+        &self,
+        context: &'a ServerContext,
+        session: Option<&[u8]>,
+    ) -> Option<&'a [CertificateDer<'static>]> {
+        choice::certificates_for(&self.0.hello, context, session)
+    }
+
     /// Answers with this context.
     pub fn accept(self, context: &ServerContext) -> Step {
-        let choice = Choice::new(&self.0.hello, context);
-        let cost = choice.cost();
-        let work = Work::Hello { hello: self.0, choice, context: context.clone() };
-        Step::Job(Job { cost, work })
+        self.accept_with(context, Answer::default())
+    }
+
+    /// Answers with this context and what was decided for this connection alone.
+    pub fn accept_with(self, context: &ServerContext, answer: Answer) -> Step {
+        if !answer.is_offered(&self.0.hello) {
+            return self.refuse_protocols();
+        }
+        match Choice::new(&self.0.hello, context, answer.session.as_deref()) {
+            Ok(choice) => {
+                let cost = choice.cost();
+                let context = context.clone();
+                let work = Work::Hello(Box::new(Hello { hello: self.0, choice, context, answer }));
+                Step::Job(Job { cost, work })
+            }
+            Err(failure) => Step::Failed(failure),
+        }
+    }
+
+    /// Refuses the client because none of its ALPN protocols is spoken.
+    pub fn refuse_protocols(self) -> Step {
+        Step::Failed(Failure::in_the_clear(
+            Code::NoApplicationProtocol,
+            Alert::NoApplicationProtocol,
+            "no application protocol: none of those that the client offers is spoken",
+        ))
+    }
+
+    /// Refuses the client because there is no certificate for the name that it wants.
+    pub fn unserved(self) -> Step {
+        Step::Failed(choice::unserved(&self.0.hello, |_| true))
     }
 
     /// Refuses the client with this alert, for example [`Alert::UnrecognizedName`].
@@ -122,8 +164,16 @@ pub struct Job {
 }
 
 enum Work {
-    Hello { hello: Box<WholeHello>, choice: Choice, context: ServerContext },
+    Hello(Box<Hello>),
     Flight(Box<ClientFlight>),
+}
+
+/// A ClientHello and how it is answered.
+pub(crate) struct Hello {
+    pub(crate) hello: Box<WholeHello>,
+    pub(crate) choice: Choice,
+    pub(crate) context: ServerContext,
+    pub(crate) answer: Answer,
 }
 
 impl Job {
@@ -139,7 +189,7 @@ impl Job {
     /// Does the work.
     pub fn run(self) -> Step {
         match self.work {
-            Work::Hello { hello, choice, context } => ClientFlight::start(*hello, choice, context),
+            Work::Hello(hello) => ClientFlight::start(*hello),
             Work::Flight(flight) => flight.run(),
         }
     }
@@ -174,6 +224,9 @@ pub struct Established {
     pub session: Session,
     /// The record layer. There may be bytes to send and data to read at once: see [`Records`].
     pub records: Records,
+    /// The session that the client will name by its id, if [`Answer::store_session`] asked for
+    /// it. To be stored before anything is sent: a client may come back at once.
+    pub new_session: Option<NewSession>,
 }
 
 impl fmt::Debug for NeedBytes {

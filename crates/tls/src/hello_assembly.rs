@@ -25,6 +25,8 @@ pub(crate) enum Assembled {
 pub(crate) struct WholeHello {
     pub(crate) accepted: Accepted,
     pub(crate) hello: ClientHello,
+    /// The records that held it, for a trace.
+    pub(crate) records: Vec<u8>,
     pub(crate) inbound: Inbound,
     pub(crate) limits: HandshakeLimits,
 }
@@ -97,8 +99,8 @@ impl HelloAssembly {
         let version = hello.as_ref().map(highest_version).transpose()?;
         let accepted = accept(&self.records, version)?.ok_or_else(unreadable)?;
         let hello = hello.ok_or_else(unreadable)?;
-        let (inbound, limits) = (self.inbound, self.limits);
-        Ok(Assembled::Whole(Box::new(WholeHello { accepted, hello, inbound, limits })))
+        let Self { records, inbound, limits, .. } = self;
+        Ok(Assembled::Whole(Box::new(WholeHello { accepted, hello, records, inbound, limits })))
     }
 }
 

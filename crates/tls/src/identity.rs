@@ -3,13 +3,15 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys, SignatureAlgorithm, SignatureScheme};
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::ContextError;
+use crate::certificate::Certificate;
 use crate::rsa_key::modulus_bits;
+use crate::signature_scheme::PreferringKey;
+use crate::{ContextError, SignatureScheme as OwnScheme};
 
 /// A certificate chain and the private key of its first certificate.
 pub struct Identity {
@@ -53,11 +55,21 @@ pub(crate) struct CheckedIdentity {
 }
 
 impl CheckedIdentity {
-    pub(crate) fn new(identity: Identity, provider: &CryptoProvider) -> Result<Self, ContextError> {
+    /// It signs with the first of `schemes` that the client takes.
+    pub(crate) fn new(
+        identity: Identity,
+        provider: &CryptoProvider,
+        schemes: &Arc<[OwnScheme]>,
+    ) -> Result<Self, ContextError> {
         let Identity { chain, key } = identity;
         check_chain(&chain)?;
         check_key_size(&key)?;
-        let certified = CertifiedKey::from_der(chain, key, provider).map_err(key_error)?;
+        let key = load_key(key, provider)?;
+        if !fits(&chain[0], &*key) {
+            return Err(ContextError::KeyMismatch);
+        }
+        let key = Arc::new(PreferringKey { key, schemes: Arc::clone(schemes) });
+        let certified = CertifiedKey::new(chain, key);
         let kind = match certified.key.algorithm() {
             SignatureAlgorithm::RSA => KeyKind::Rsa,
             _ => KeyKind::Other,
@@ -68,6 +80,10 @@ impl CheckedIdentity {
 
     pub(crate) fn signs_one_of(&self, schemes: &[SignatureScheme]) -> bool {
         self.key.key.choose_scheme(schemes).is_some()
+    }
+
+    pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
     }
 
     pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
@@ -119,7 +135,7 @@ fn pem_error(error: &pem::Error, expected: &'static str) -> ContextError {
 
 fn check_chain(chain: &[CertificateDer<'static>]) -> Result<(), ContextError> {
     if chain.is_empty() {
-        return Err(ContextError::NoIdentity);
+        return Err(ContextError::NoCertificate);
     }
     for (index, certificate) in chain.iter().enumerate() {
         // webpki reads version 3 only; self-signed certificates of version 1 still exist.
@@ -144,15 +160,17 @@ fn check_key_size(key: &PrivateKeyDer<'_>) -> Result<(), ContextError> {
     }
 }
 
-fn key_error(error: Error) -> ContextError {
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => ContextError::KeyMismatch,
-        Error::InvalidCertificate(reason) => ContextError::BadCertificate {
-            place: "certificate 1 of the chain".into(),
-            reason: reason.to_string(),
-        },
-        _ => ContextError::UnsupportedKey,
-    }
+pub(crate) fn load_key(
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn SigningKey>, ContextError> {
+    provider.key_provider.load_private_key(key).map_err(|_| ContextError::UnsupportedKey)
+}
+
+/// Whether a certificate is for this key.
+pub(crate) fn fits(certificate: &CertificateDer<'_>, key: &dyn SigningKey) -> bool {
+    Certificate::read(certificate)
+        .is_some_and(|certificate| key.public_key() == Some(certificate.public_key()))
 }
 
 /// The chain that a client is shown, shared with the context.
@@ -166,6 +184,11 @@ impl OwnChain {
 
     pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.0.cert
+    }
+
+    /// A resolver that staples this OCSP response.
+    pub(crate) fn with_ocsp(&self, response: Vec<u8>) -> TheOnlyIdentity {
+        TheOnlyIdentity(Arc::new(CertifiedKey { ocsp: Some(response), ..(*self.0).clone() }))
     }
 }
 

@@ -120,6 +120,7 @@ pub(crate) const MAX_PAYLOAD: usize = 16_384 + 2_048;
 pub(crate) const MAX_RECORDS: usize = 64;
 
 /// Content types (RFC 8446 section 5.1).
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
 pub(crate) const HANDSHAKE: u8 = 22;
 /// In TLS 1.3 the disguise of every encrypted record.
 pub(crate) const APPLICATION_DATA: u8 = 23;

@@ -16,16 +16,21 @@
 //! this API, but those of `rustls-pki-types` are.
 
 mod alert;
+mod answer;
+mod authorities;
+mod certificate;
 mod choice;
 mod cipher;
 mod client_certificates;
 mod client_hello;
+mod client_signature;
 mod code;
 mod context;
 mod context_error;
 mod context_options;
 mod context_table;
 mod cost;
+mod der;
 mod failure;
 mod flight;
 mod group;
@@ -33,14 +38,24 @@ mod handshake;
 mod hello_assembly;
 mod identity;
 mod inbound;
+mod key_log;
+mod pkcs12;
 mod protocol_version;
 mod reader;
+mod record_cursor;
 mod records;
+mod refusal;
 mod rsa_key;
 mod session;
+mod shared_ticket_keys;
+mod signature_scheme;
+mod stored_sessions;
+mod ticket_key;
 mod tickets;
+mod trace;
 
 pub use alert::Alert;
+pub use answer::Answer;
 pub use cipher::{CipherInfo, CipherSuite};
 pub use client_certificates::ClientAuth;
 pub use client_hello::ClientHello;
@@ -56,8 +71,14 @@ pub use handshake::{
     Decide, Established, HandshakeLimits, Job, NeedBytes, Outgoing, Step, handshake,
 };
 pub use identity::Identity;
+pub use key_log::KeyLogSink;
+pub use pkcs12::{Pkcs12, Pkcs12Fault, parse_pkcs12};
 pub use protocol_version::ProtocolVersion;
 pub use records::{Received, Records};
-pub use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+pub use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 pub use session::Session;
+pub use shared_ticket_keys::SharedTicketKeys;
+pub use signature_scheme::SignatureScheme;
+pub use stored_sessions::NewSession;
 pub use tickets::Tickets;
+pub use trace::TraceSink;

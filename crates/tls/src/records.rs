@@ -1,9 +1,12 @@
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::sync::Arc;
 
-use rustls::ServerConnection;
+use rustls::{ProtocolVersion, ServerConnection};
 
-use crate::Failure;
+use crate::record_cursor::RecordCursor;
+use crate::trace::Trace;
+use crate::{Code, Failure, TraceSink};
 
 /// The record layer of an established connection: ciphertext in, plaintext out, and back.
 ///
@@ -14,6 +17,10 @@ pub struct Records {
     connection: Box<ServerConnection>,
     /// What came behind the client's Finished.
     behind_finished: Vec<u8>,
+    /// The most that a record may carry.
+    max_fragment: u16,
+    received: RecordCursor,
+    trace: Option<Box<Trace>>,
 }
 
 /// What [`Records::receive`] found.
@@ -24,14 +31,29 @@ pub struct Received {
 }
 
 impl Records {
-    pub(crate) fn new(connection: Box<ServerConnection>, behind_finished: Vec<u8>) -> Self {
-        Self { connection, behind_finished }
+    pub(crate) fn new(
+        connection: Box<ServerConnection>,
+        behind_finished: Vec<u8>,
+        trace: Option<Box<Trace>>,
+    ) -> Self {
+        Self {
+            connection,
+            behind_finished,
+            max_fragment: MAX_FRAGMENT,
+            received: RecordCursor::default(),
+            trace,
+        }
     }
 
     /// Whether ciphertext came in the same flight as the client's Finished: then call
     /// `receive(&[], ..)` at once, without waiting for the socket.
     pub fn has_early_data(&self) -> bool {
         !self.behind_finished.is_empty()
+    }
+
+    /// Keeps ciphertext that came before anybody wants its data: it is early data from now on.
+    pub fn keep(&mut self, ciphertext: &[u8]) {
+        self.behind_finished.extend_from_slice(ciphertext);
     }
 
     /// Decrypts all whole records, appends their data to `plaintext` and keeps a partial record
@@ -53,11 +75,53 @@ impl Records {
         Ok(received)
     }
 
-    /// Encrypts `plaintext` into records of at most 16 KiB and queues them. There is no limit:
+    /// Encrypts `plaintext` into records of at most 16 KiB, or what
+    /// [`set_max_fragment`](Self::set_max_fragment) says, and queues them. There is no limit:
     /// whoever calls bounds what is queued.
     pub fn seal(&mut self, plaintext: &[u8]) {
-        // Into memory, without a limit: fails only after an error, when nothing is sent any more.
-        let _ = self.connection.writer().write_all(plaintext);
+        for fragment in plaintext.chunks(self.max_fragment.into()) {
+            // Into memory, without a limit: fails only after an error, when nothing is sent any
+            // more.
+            let _ = self.connection.writer().write_all(fragment);
+        }
+    }
+
+    /// Bounds what each record sealed from now on carries, in bytes: between 512 and 16,384, the
+    /// default. Small records reach the peer's application sooner on slow paths, and cost more.
+    /// Values outside are brought to the nearer end.
+    pub fn set_max_fragment(&mut self, bytes: usize) {
+        let bytes = bytes.clamp(MIN_FRAGMENT.into(), MAX_FRAGMENT.into());
+        self.max_fragment = u16::try_from(bytes).unwrap_or(MAX_FRAGMENT);
+    }
+
+    /// Tells `sink` of each record from now on, or nobody. What is queued to be sent goes untold.
+    pub fn set_trace(&mut self, sink: Option<Arc<dyn TraceSink>>) {
+        let has_part_to_send = self.wants_write();
+        let trace = |sink| Box::new(Trace::of_records(sink, self.received, has_part_to_send));
+        self.trace = sink.map(trace);
+    }
+
+    /// Fills `out` with keying material of this connection alone, the same at both ends
+    /// (RFC 5705, RFC 8446 section 7.5). In TLS 1.2 no context and an empty one differ.
+    ///
+    /// # Errors
+    /// [`Code::IllegalExporterLabel`] in TLS 1.2 for the labels that it uses itself;
+    /// [`Code::InvalidArgument`] if `out` is empty or longer than 255 hashes (TLS 1.3).
+    pub fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        let is_tls12 = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        if is_tls12 && RESERVED_LABELS.contains(&label) {
+            let detail = "tls illegal exporter label: TLS itself uses it";
+            return Err(Failure::new(Code::IllegalExporterLabel, None, detail));
+        }
+        match self.connection.export_keying_material(out, label, context) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::new(Code::InvalidArgument, None, error)),
+        }
     }
 
     /// Queues close_notify (RFC 8446 section 6.1), once. Nothing may be sealed after it.
@@ -76,7 +140,12 @@ impl Records {
     /// # Errors
     /// Those of `io`, with nothing lost.
     pub fn write_to(&mut self, io: &mut dyn Write) -> io::Result<usize> {
-        self.connection.write_tls(io)
+        let Some(trace) = &mut self.trace else { return self.connection.write_tls(io) };
+        let written = self.connection.write_tls(&mut Traced { io, trace });
+        if !self.connection.wants_write() {
+            trace.sent_all();
+        }
+        written
     }
 
     /// Gives back what buffers an idle connection doesn't need: after large uploads some 16 KiB.
@@ -87,6 +156,10 @@ impl Records {
     }
 
     fn decrypt(&mut self, mut bytes: &[u8], plaintext: &mut Vec<u8>) -> Result<Received, Failure> {
+        self.received.skip(bytes);
+        if let Some(trace) = &mut self.trace {
+            trace.received(bytes);
+        }
         loop {
             let state = self.connection.process_new_packets();
             drain(&mut self.connection, plaintext);
@@ -96,12 +169,41 @@ impl Records {
             }
             if let Err(error) = self.connection.read_tls(&mut bytes) {
                 return Err(Failure::new(
-                    crate::Code::PacketLengthTooLong,
+                    Code::PacketLengthTooLong,
                     None,
                     format!("more than one record without an end: {error}"),
                 ));
             }
         }
+    }
+}
+
+/// Tells a trace what `io` took.
+struct Traced<'a> {
+    io: &'a mut dyn Write,
+    trace: &'a mut Trace,
+}
+
+impl Write for Traced<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.io.write(bytes)?;
+        self.trace.sent(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.io.write_vectored(slices)?;
+        let mut left = written;
+        for slice in slices {
+            let part = left.min(slice.len());
+            self.trace.sent(&slice[..part]);
+            left -= part;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.io.flush()
     }
 }
 
@@ -133,3 +235,17 @@ impl fmt::Debug for Records {
         f.debug_struct("Records").field("wants_write", &self.wants_write()).finish_non_exhaustive()
     }
 }
+
+/// What RFC 8446 section 5.1 allows.
+const MAX_FRAGMENT: u16 = 16_384;
+/// What OpenSSL allows.
+const MIN_FRAGMENT: u16 = 512;
+
+/// RFC 5705 section 4, RFC 7627 section 9. TLS 1.3 derives its own secrets with other prefixes.
+const RESERVED_LABELS: [&[u8]; 5] = [
+    b"client finished",
+    b"server finished",
+    b"master secret",
+    b"extended master secret",
+    b"key expansion",
+];

@@ -2,7 +2,9 @@ use rustls::{HandshakeKind, ServerConnection};
 use rustls_pki_types::CertificateDer;
 
 use crate::identity::OwnChain;
-use crate::{CipherInfo, CipherSuite, Code, Failure, Group, ProtocolVersion, ServerContext};
+use crate::{
+    CipherInfo, CipherSuite, Code, Failure, Group, ProtocolVersion, ServerContext, SignatureScheme,
+};
 
 /// What was agreed in a handshake.
 #[derive(Clone, Debug)]
@@ -27,7 +29,10 @@ pub struct Session {
     /// Why it is not authorized: [`Code::as_str`] gives `socket.authorizationError`. `None` if it
     /// is, or if no certificate was asked for.
     pub authorization_error: Option<Code>,
+    /// Whether the server asks clients for a certificate.
+    pub client_certificate_requested: bool,
     own: OwnChain,
+    shared_schemes: Box<[u16]>,
 }
 
 impl Session {
@@ -36,12 +41,23 @@ impl Session {
         self.own.certificates()
     }
 
+    /// The signature schemes that both ends know, as `getSharedSigalgs()` spells them, in the order
+    /// of whoever decides about cipher suites.
+    pub fn shared_signature_schemes(&self) -> Vec<&'static str> {
+        let schemes = self.shared_schemes.iter();
+        schemes
+            .filter_map(|&number| SignatureScheme::from_number(number))
+            .map(SignatureScheme::openssl_name)
+            .collect()
+    }
+
     /// The facts of a finished handshake. Verifies the client's chain where the handshake didn't.
     pub(crate) fn new(
         connection: &ServerConnection,
         context: &ServerContext,
         server_name: Option<Box<str>>,
         own: OwnChain,
+        shared_schemes: Box<[u16]>,
     ) -> Result<Self, Failure> {
         let unfinished = || Failure::from(&rustls::Error::HandshakeNotComplete);
         let suite = connection
@@ -71,6 +87,8 @@ impl Session {
                 .map(Group::name),
             peer_certificates,
             own,
+            shared_schemes,
+            client_certificate_requested: verifier.is_some(),
             authorized: authorization == Some(Ok(())),
             authorization_error: authorization.and_then(Result::err),
         })

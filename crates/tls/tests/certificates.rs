@@ -41,6 +41,11 @@ pub(crate) fn client() -> Identity {
     CLIENT.identity()
 }
 
+/// A client's certificate with this serial number.
+pub(crate) fn client_with_serial(number: u64) -> Identity {
+    client_of(authority(), |params| params.serial_number = Some(number.into())).identity()
+}
+
 /// A client's certificate that expired long ago.
 pub(crate) fn expired_client() -> Identity {
     client_of(authority(), |params| {
@@ -105,13 +110,20 @@ pub(crate) fn self_signed_client(is_ca: IsCa) -> Identity {
 /// The root that clients and servers trust.
 pub(crate) fn authority() -> &'static CertifiedIssuer<'static, KeyPair> {
     static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> =
-        LazyLock::new(|| new_authority("offloop test root"));
+        LazyLock::new(|| new_authority(ROOT));
     &AUTHORITY
+}
+
+/// An authority that has the name of [`authority`], but not its key.
+pub(crate) fn impostor() -> CertifiedIssuer<'static, KeyPair> {
+    new_authority(ROOT)
 }
 
 pub(crate) fn other_authority() -> CertifiedIssuer<'static, KeyPair> {
     new_authority("some other root")
 }
+
+const ROOT: &str = "offloop test root";
 
 struct Made {
     certificate: CertificateDer<'static>,

@@ -1,8 +1,9 @@
 //! requestCert, rejectUnauthorized and ca.
 
-use offloop_tls::{ClientAuth, Cost, Identity, ServerContext};
+use offloop_tls::{ClientAuth, Cost, Identity, ServerContext, parse_pkcs12};
 use rcgen::{BasicConstraints, IsCa};
 
+use crate::certificate_tree::Member;
 use crate::certificates::{
     Algorithm, authority, client, client_with_purposes, client_with_server_purpose, expired_client,
     future_client, self_signed_client, stranger, stranger_behind_another, stranger_with_root,
@@ -20,7 +21,8 @@ fn trusting(
     reject_unauthorized: bool,
 ) -> ServerContext {
     context_with(Algorithm::P256, |options| {
-        options.client_auth = ClientAuth::Request { roots, reject_unauthorized };
+        options.client_auth =
+            ClientAuth::Request { roots, partial_chain: false, reject_unauthorized };
     })
 }
 
@@ -37,7 +39,7 @@ fn bad_clients() -> Vec<(&'static str, Identity, &'static str, u8)> {
         ("purpose", client_with_server_purpose(), "INVALID_PURPOSE", 43),
         ("stranger", stranger(), "UNABLE_TO_VERIFY_LEAF_SIGNATURE", 48),
         ("its root", stranger_with_root(), own_root, 48),
-        ("no root", stranger_behind_another(), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", 48),
+        ("no root", stranger_behind_another(), "UNABLE_TO_VERIFY_LEAF_SIGNATURE", 48),
         ("self-signed", self_signed(), self_signed_name, 48),
         ("self-signed CA", self_signed_ca(), self_signed_name, 48),
     ]
@@ -87,15 +89,65 @@ fn a_bad_certificate_is_refused_with_its_alert() {
 }
 
 #[test]
+fn the_alert_says_what_is_wrong_with_a_chain() {
+    let nothing = |_: &mut rcgen::CertificateParams| {};
+    let root = &Member::root("root", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    });
+    let below = &root.authority("below", nothing);
+    let forged = Member::root("root", nothing).client(nothing).identity(&[]);
+    let critical = root.client(|params| {
+        let mut unknown = rcgen::CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]);
+        unknown.set_criticality(true);
+        params.custom_extensions = vec![unknown];
+    });
+    // RFC 8446 section 6.2.
+    for (identity, code, alert, words) in [
+        (forged, "CERT_SIGNATURE_FAILURE", 42, "certificate signature failure"),
+        (
+            below.client(nothing).identity(&[below]),
+            "PATH_LENGTH_EXCEEDED",
+            46,
+            "path length constraint exceeded",
+        ),
+        (critical.identity(&[]), "UNSPECIFIED", 46, "unsupported extension, algorithm or encoding"),
+    ] {
+        for versions in [TLS12, TLS13] {
+            let identity =
+                Identity { chain: identity.chain.clone(), key: identity.key.clone_key() };
+            let context = trusting(vec![root.certificate()], true);
+            let pair = Pair::new(client_with_certificate(versions, identity), context).run();
+            assert_eq!(pair.failure().code().as_str(), code);
+            assert_eq!(pair.failure().alert().unwrap().number(), alert);
+            assert_eq!(pair.alert_at_client(), Some(alert));
+            let expected = format!("the client certificate is refused: {words}");
+            assert_eq!(pair.failure().detail(), expected);
+        }
+    }
+}
+
+#[test]
+fn who_lacks_the_key_of_a_certificate_is_refused() {
+    for versions in [TLS12, TLS13] {
+        for reject in [true, false] {
+            let identity = Identity { chain: client().chain, key: stranger().key };
+            let pair = Pair::new(client_with_certificate(versions, identity), asking(reject)).run();
+            assert_eq!(pair.failure().code().as_str(), "ERR_SSL_BAD_SIGNATURE");
+            assert_eq!(pair.failure().alert().unwrap().number(), 51);
+            assert_eq!(pair.alert_at_client(), Some(51));
+        }
+    }
+}
+
+#[test]
 fn a_certificate_with_thousands_of_purposes_makes_no_long_message() {
     for versions in [TLS12, TLS13] {
         let identity = client_with_purposes(5_000);
         let pair = Pair::new(client_with_certificate(versions, identity), asking(true)).run();
         assert_eq!(pair.failure().code().as_str(), "INVALID_PURPOSE");
         assert_eq!(pair.alert_at_client(), Some(43));
-        let detail = pair.failure().detail();
-        assert!(detail.contains("does not allow extended key usage for client authentication"));
-        assert_eq!(detail.len(), 512);
+        let expected = "the client certificate is refused: unsuitable certificate purpose";
+        assert_eq!(pair.failure().detail(), expected);
     }
 }
 
@@ -155,4 +207,22 @@ fn without_roots_nobody_is_trusted() {
     let config = client_with_certificate(TLS13, client());
     let pair = Pair::new(config, trusting(Vec::new(), true)).run();
     assert_eq!(pair.alert_at_client(), Some(48));
+}
+
+#[test]
+fn an_owner_of_an_old_certificate_is_served_where_nobody_must_be_authorized() {
+    for versions in [TLS12, TLS13] {
+        // Of version 1, and of an authority that nobody trusts.
+        let old = || -> Identity {
+            parse_pkcs12(include_bytes!("pkcs12/modern.p12"), Some("secret")).unwrap().into()
+        };
+        let chain = old().chain;
+        let mut pair = Pair::new(client_with_certificate(versions, old()), asking(false)).run();
+        pair.assert_echo();
+        assert!(!pair.session().authorized);
+        assert!(pair.session().client_certificate_requested);
+        assert_eq!(*pair.session().peer_certificates, chain);
+        let pair = Pair::new(client_with_certificate(versions, old()), asking(true)).run();
+        assert!(pair.failure().alert().is_some());
+    }
 }

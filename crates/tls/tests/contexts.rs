@@ -35,12 +35,12 @@ fn an_option_that_cannot_be_honoured_is_refused_with_nodes_code() {
 
     let bad = refused(|options| {
         let roots = vec![vec![0x30].into()];
-        options.client_auth = ClientAuth::Request { roots, reject_unauthorized: true };
+        options.client_auth =
+            ClientAuth::Request { roots, partial_chain: false, reject_unauthorized: true };
     });
     assert!(matches!(&bad, ContextError::BadCertificate { place, .. } if place == "root 1"));
 
-    assert_eq!(refused(|options| options.identities.clear()), ContextError::NoIdentity);
-    assert_eq!(refused(|options| options.identities[0].chain.clear()), ContextError::NoIdentity);
+    assert_eq!(refused(|options| options.identities[0].chain.clear()), ContextError::NoCertificate);
     assert_eq!(
         refused(|options| options.alpn = vec![vec![0; 256]]),
         ContextError::BadAlpn { length: 256 }
@@ -54,9 +54,15 @@ fn an_option_that_cannot_be_honoured_is_refused_with_nodes_code() {
         options.max_version = ProtocolVersion::Tls12;
     });
     assert_eq!(range.code().as_str(), "ERR_TLS_INVALID_PROTOCOL_VERSION");
+    let none = refused(|options| {
+        options.cipher_suites = Some(vec![CipherSuite::Aes256GcmSha384]);
+        options.max_version = ProtocolVersion::Tls12;
+    });
+    assert_eq!(none, ContextError::NoCipherSuite);
+    assert_eq!(none.code().as_str(), "ERR_SSL_NO_CIPHER_MATCH");
     assert_eq!(
-        refused(|options| options.cipher_suites = Some(vec![CipherSuite::Aes256GcmSha384])),
-        ContextError::NoCipherSuite { version: ProtocolVersion::Tls12 }
+        refused(|options| options.signature_schemes = Some(Vec::new())),
+        ContextError::NoSignatureScheme
     );
     assert_eq!(
         refused(|options| options.groups = Some(vec![Group::X25519MlKem768])),
@@ -140,11 +146,15 @@ fn names_resolve_as_addcontext_does() {
     // Contexts are told apart by whether they ask for certificates and have an RSA key.
     let plain = context_with(Algorithm::P256, |_| {});
     let asking = context_with(Algorithm::P256, |options| {
-        options.client_auth = ClientAuth::Request { roots: Vec::new(), reject_unauthorized: false };
+        options.client_auth = ClientAuth::Request {
+            roots: Vec::new(),
+            partial_chain: false,
+            reject_unauthorized: false,
+        };
     });
     let rsa = context_with(Algorithm::Rsa2048, |_| {});
     let kind = |table: &ContextTable, name: Option<&str>| {
-        let context = table.resolve(name);
+        let context = table.resolve(name).unwrap();
         match (context.requests_client_certificate(), context.has_rsa_key()) {
             (true, _) => "asking",
             (_, true) => "rsa",
@@ -158,7 +168,7 @@ fn names_resolve_as_addcontext_does() {
         (None, "plain"),
         (Some(""), "plain"),
         (Some("example.org"), "plain"),
-        (Some(".example.org"), "plain"),
+        (Some(".example.org"), "asking"),
         (Some("a.b.example.org"), "plain"),
         (Some("A.example.ORG"), "asking"),
         (Some("a.example.org."), "asking"),
@@ -176,4 +186,51 @@ fn names_resolve_as_addcontext_does() {
     let mut table = table;
     table.set_default(rsa);
     assert_eq!(kind(&table, None), "rsa");
+}
+
+#[test]
+fn a_star_stands_for_anything_within_a_label() {
+    let context =
+        |rsa: bool| context_with(if rsa { Algorithm::Rsa2048 } else { Algorithm::P256 }, |_| {});
+    let (plain, rsa) = (context(false), context(true));
+    // As the regular expressions of Node's addContext.
+    for (pattern, covered, others) in [
+        ("*", &["localhost", "x", ""][..], &["a.test", "a.b.test"][..]),
+        (
+            "a*.test",
+            &["a.test", "abc.test", "A-b.TEST"],
+            &["ba.test", "a.b.test", "a", "a.testing"],
+        ),
+        ("*z.test", &["z.test", "zz.test", "xyz.test"], &["zx.test", "x.z.test"]),
+        ("a*c.test", &["ac.test", "abc.test", "acc.test"], &["a.test", "a.c.test", "acd.test"]),
+        ("*b*.test", &["b.test", "abc.test", "bb.test"], &["ac.test", "a.b.test"]),
+        ("a*b*a.test", &["aba.test", "abba.test", "axbxa.test"], &["aa.test", "ab.test"]),
+        ("a*a.test", &["aa.test", "aba.test"], &["a.test"]),
+        ("*.*.test", &["a.b.test"], &["a.test", "test", "a.b.c.test"]),
+        ("*.*", &["a.test"], &["test", "a.b.test"]),
+        ("www.*.test", &["www.a.test"], &["www.test", "a.b.test"]),
+        ("**.test", &["a.test"], &["test", "a.b.test"]),
+        ("*.test", &["a.test"], &["test", "a.b.test"]),
+    ] {
+        let table = ContextTable::new(plain.clone()).with(pattern, rsa.clone());
+        let is_covered = |name: &str| table.resolve(Some(name)).unwrap().has_rsa_key();
+        for name in covered {
+            assert!(is_covered(name), "{pattern} {name}");
+        }
+        for name in others {
+            assert!(!is_covered(name), "{pattern} {name}");
+        }
+    }
+    // The last one added wins, whatever its kind.
+    let names = ["a.test", "*.test", "a*.test", "*.*"];
+    for last in names {
+        let mut table = ContextTable::new(None);
+        for name in names {
+            table.add(name, plain.clone());
+        }
+        table.add(last, rsa.clone());
+        assert!(table.resolve(Some("a.test")).unwrap().has_rsa_key(), "{last}");
+        table.add(names.into_iter().find(|name| *name != last).unwrap(), plain.clone());
+        assert!(!table.resolve(Some("a.test")).unwrap().has_rsa_key(), "{last}");
+    }
 }

@@ -41,8 +41,11 @@ fn a_live_handshake_survives_changed_flights() {
         }),
         context_with(Algorithm::P256, |options| {
             let roots = vec![certificates::authority().der().clone()];
-            options.client_auth =
-                offloop_tls::ClientAuth::Request { roots, reject_unauthorized: true };
+            options.client_auth = offloop_tls::ClientAuth::Request {
+                roots,
+                partial_chain: false,
+                reject_unauthorized: true,
+            };
         }),
     ];
     let clients = [
@@ -89,8 +92,11 @@ fn flights() -> Vec<Vec<u8>> {
         client_with_certificate(TLS12, client_identity()),
     ];
     let context = context_with(Algorithm::P256, |options| {
-        options.client_auth =
-            offloop_tls::ClientAuth::Request { roots: Vec::new(), reject_unauthorized: false };
+        options.client_auth = offloop_tls::ClientAuth::Request {
+            roots: Vec::new(),
+            partial_chain: false,
+            reject_unauthorized: false,
+        };
     });
     clients.map(|client| Pair::new(client, context.clone()).run().from_client).to_vec()
 }

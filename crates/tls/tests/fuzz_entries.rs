@@ -17,7 +17,11 @@ pub(crate) fn client_hello(message: &[u8]) {
 pub(crate) fn state_machine(data: &[u8]) {
     static PLAIN: LazyLock<ServerContext> = LazyLock::new(|| context(ClientAuth::None));
     static ASKING: LazyLock<ServerContext> = LazyLock::new(|| {
-        context(ClientAuth::Request { roots: Vec::new(), reject_unauthorized: false })
+        context(ClientAuth::Request {
+            roots: Vec::new(),
+            partial_chain: false,
+            reject_unauthorized: false,
+        })
     });
     let Some((&first, data)) = data.split_first() else { return };
     let context = if first & 1 == 0 { &*PLAIN } else { &*ASKING };
@@ -35,7 +39,7 @@ pub(crate) fn state_machine(data: &[u8]) {
                 None => return,
             },
             Step::Decide(decide) => {
-                let _ = (decide.hello().server_name(), decide.hello().offers_resumption());
+                let _ = (decide.hello().server_name(), decide.hello().offers_ticket());
                 decide.accept(context)
             }
             Step::Job(job) => job.run(),

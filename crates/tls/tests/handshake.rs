@@ -206,7 +206,7 @@ fn the_hello_tells_its_facts_before_the_decision() {
     assert!(hello.cipher_suites().contains(&0x1302));
     assert!(hello.signature_schemes().contains(&0x0403));
     assert!(hello.extensions().contains(&51));
-    assert!(!hello.offers_resumption());
+    assert!(!hello.offers_ticket());
     assert_eq!(hello.legacy_version(), 0x0303);
 }
 

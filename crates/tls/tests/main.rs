@@ -2,14 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test, in helpers too")]
 
+mod answers;
 mod bad_input;
+mod certificate_tree;
 mod certificates;
+mod chains;
 mod client_certificates;
 mod contexts;
 mod fuzz;
 mod fuzz_entries;
 mod handshake;
 mod hello_limits;
+mod identities;
 mod pair;
+mod pkcs12;
 mod records;
 mod resumption;
+mod revocation;
+mod signature_schemes;
+mod stored_sessions;
+mod trace;

@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use offloop_tls::{
-    ContextOptions, ContextTable, Cost, Failure, HandshakeLimits, NeedBytes, Records,
-    ServerContext, Session, Step, handshake,
+    Answer, ContextOptions, ContextTable, Cost, Failure, HandshakeLimits, NeedBytes, NewSession,
+    Records, ServerContext, Session, Step, handshake,
 };
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
 use crate::certificates::{Algorithm, authority, server};
@@ -55,12 +56,18 @@ pub(crate) fn client_of(
 ) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(authority().der().clone()).unwrap();
+    let key_provider = provider.key_provider;
     let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let mut config = match identity {
-        Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).unwrap(),
+        Some(identity) => {
+            // Not checked against each other: the client may show what it likes.
+            let key = key_provider.load_private_key(identity.key).unwrap();
+            let certified = CertifiedKey::new(identity.chain, key);
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+        }
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
@@ -97,7 +104,10 @@ pub(crate) struct Pair {
     pub(crate) received: Vec<u8>,
     /// What the client said about the server's answers.
     pub(crate) client_error: Option<rustls::Error>,
+    /// The session that the server would store.
+    pub(crate) new_session: Option<NewSession>,
     contexts: ContextTable,
+    answer: Answer,
     cut: Cut,
 }
 
@@ -119,9 +129,16 @@ impl Pair {
             from_client: Vec::new(),
             received: Vec::new(),
             client_error: None,
+            new_session: None,
             contexts,
+            answer: Answer::default(),
             cut: Cut::Whole,
         }
+    }
+
+    /// What is decided for this connection.
+    pub(crate) fn answer(self, answer: Answer) -> Self {
+        Self { answer, ..self }
     }
 
     pub(crate) fn cut(self, cut: Cut) -> Self {
@@ -234,10 +251,10 @@ impl Pair {
                     self.server = Server::Shaking(state);
                     return;
                 }
-                Step::Decide(state) => {
-                    let context = self.contexts.resolve(state.hello().server_name()).clone();
-                    state.accept(&context)
-                }
+                Step::Decide(state) => match self.contexts.resolve(state.hello().server_name()) {
+                    Some(context) => state.accept_with(context, std::mem::take(&mut self.answer)),
+                    None => state.unserved(),
+                },
                 Step::Job(job) => {
                     self.costs.push(job.cost());
                     // On another thread, as it will be.
@@ -249,6 +266,7 @@ impl Pair {
                 }
                 Step::Done(established) => {
                     let established = *established;
+                    self.new_session = established.new_session;
                     let early = established.records.has_early_data();
                     self.server = Server::Open(established.session, established.records);
                     self.flush();

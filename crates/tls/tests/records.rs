@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 
+use offloop_tls::Code;
+
 use crate::certificates::Algorithm;
 use crate::pair::{Pair, TLS12, TLS13, client, context};
 
@@ -150,4 +152,57 @@ fn an_idle_connection_can_shrink_in_the_middle_of_a_record() {
     }
     assert_eq!(plaintext, [7; 16_000]);
     pair.assert_echo();
+}
+
+#[test]
+fn no_record_carries_more_than_it_may() {
+    for versions in [TLS12, TLS13] {
+        // What encryption adds: an explicit nonce in TLS 1.2, the inner type in TLS 1.3; the tag.
+        let overhead = if versions == TLS12 { 24 } else { 17 };
+        for (size, expected) in [(512, 512), (1_000, 1_000), (1, 512), (100_000, 16_384)] {
+            let mut pair = open(versions);
+            pair.records().set_max_fragment(size);
+            pair.records().seal(&[7; 40_000]);
+            let mut bytes = Vec::new();
+            while pair.records().wants_write() {
+                pair.records().write_to(&mut bytes).unwrap();
+            }
+            let mut lengths = Vec::new();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let length = usize::from(u16::from_be_bytes([rest[3], rest[4]]));
+                lengths.push(length - overhead);
+                rest = &rest[5 + length..];
+            }
+            assert_eq!(lengths.iter().sum::<usize>(), 40_000);
+            assert_eq!(lengths.iter().max(), Some(&expected));
+        }
+    }
+}
+
+#[test]
+fn both_ends_export_the_same_keying_material() {
+    for versions in [TLS12, TLS13] {
+        let mut pair = open(versions);
+        for context in [None, Some(&b""[..]), Some(&b"context"[..])] {
+            let mut ours = [0; 64];
+            pair.records().export_keying_material(&mut ours, b"EXPORTER-x", context).unwrap();
+            let theirs = pair.client.export_keying_material([0; 64], b"EXPORTER-x", context);
+            assert_eq!(theirs.unwrap(), ours);
+            assert_ne!(ours, [0; 64]);
+        }
+        let records = pair.records();
+        let code = |length, label: &[u8]| {
+            records.export_keying_material(&mut vec![0; length], label, None).unwrap_err().code()
+        };
+        assert_eq!(code(0, b"x"), Code::InvalidArgument);
+        if versions == TLS13 {
+            assert_eq!(code(48 * 255 + 1, b"x"), Code::InvalidArgument);
+            records.export_keying_material(&mut [0; 10], b"master secret", None).unwrap();
+        } else {
+            for label in [&b"master secret"[..], b"extended master secret"] {
+                assert_eq!(code(10, label), Code::IllegalExporterLabel);
+            }
+        }
+    }
 }

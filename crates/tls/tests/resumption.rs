@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use offloop_tls::{
-    ClientAuth, ContextTable, Cost, Group, HandshakeLimits, ServerContext, Step, Tickets, handshake,
+    ClientAuth, ContextOptions, ContextTable, Cost, Group, HandshakeLimits, ServerContext,
+    SharedTicketKeys, Step, Tickets, handshake,
 };
-use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
+use rustls::{ClientConfig, ClientConnection};
 
 use crate::certificates::{Algorithm, authority, client as client_identity};
 use crate::pair::{
@@ -27,7 +28,11 @@ fn connect(client: &Arc<ClientConfig>, context: &ServerContext) -> Pair {
 }
 
 fn asking(reject_unauthorized: bool) -> ClientAuth {
-    ClientAuth::Request { roots: vec![authority().der().clone()], reject_unauthorized }
+    ClientAuth::Request {
+        roots: vec![authority().der().clone()],
+        partial_chain: false,
+        reject_unauthorized,
+    }
 }
 
 #[test]
@@ -38,7 +43,7 @@ fn a_session_is_resumed_and_rsa_becomes_light() {
         let first = connect(&client, &context);
         assert!(!first.session().resumed);
         assert_eq!(first.costs, [Cost::Heavy]);
-        for _ in 0..3 {
+        for _ in 0..2 {
             let again = connect(&client, &context);
             assert!(again.session().resumed, "{versions:?}");
             assert_eq!(again.costs, [Cost::Light]);
@@ -48,16 +53,62 @@ fn a_session_is_resumed_and_rsa_becomes_light() {
 }
 
 #[test]
-fn two_tickets_come_with_tls13() {
+fn two_tickets_come_with_a_full_handshake_of_tls13() {
     let context = context(Algorithm::P256);
     let client = resuming(client(TLS13));
     connect(&client, &context);
     // Each is used once. Two connections that stay open at the same time can both resume.
     let table = ContextTable::new(context);
     let one = Pair::for_name("localhost", Arc::clone(&client), table.clone());
-    let two = Pair::for_name("localhost", client, table);
+    let two = Pair::for_name("localhost", Arc::clone(&client), table.clone());
     assert!(one.run().session().resumed);
     assert!(two.run().session().resumed);
+    // Resuming gives no more, so that a session does not live for ever.
+    assert!(!Pair::for_name("localhost", client, table).run().session().resumed);
+}
+
+#[test]
+fn a_ticket_of_tls12_stays_when_it_is_used() {
+    let keys = SharedTicketKeys::from_bytes(&[1; 48]).unwrap();
+    let context = context_with(Algorithm::P256, |options| {
+        options.tickets = Tickets::Shared(keys.clone());
+    });
+    let client = resuming(client(TLS12));
+    connect(&client, &context);
+    let ticket = || {
+        let name = "localhost".try_into().unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(&client), name).unwrap();
+        let mut hello = Vec::new();
+        connection.write_tls(&mut hello).unwrap();
+        let at = hello.windows(16).position(|name| name == [1; 16]).unwrap();
+        hello[at..at + 100].to_vec()
+    };
+    let before = ticket();
+    assert!(connect(&client, &context).session().resumed);
+    assert_eq!(ticket(), before);
+}
+
+#[test]
+fn no_certificate_is_told_for_a_hello_whose_session_is_resumed() {
+    for versions in [TLS12, TLS13] {
+        let context = context(Algorithm::P256);
+        let client = resuming(client(versions));
+        let tells = |context: &ServerContext| {
+            let name = "localhost".try_into().unwrap();
+            let mut connection = ClientConnection::new(Arc::clone(&client), name).unwrap();
+            let mut hello = Vec::new();
+            connection.write_tls(&mut hello).unwrap();
+            match handshake(HandshakeLimits::default()).receive(&hello) {
+                Step::Decide(decide) => decide.certificates_for(context, None).is_some(),
+                step => panic!("expected a decision, not {step:?}"),
+            }
+        };
+        assert!(tells(&context));
+        connect(&client, &context);
+        assert!(!tells(&context));
+        connect(&client, &context);
+        assert!(tells(&crate::pair::context(Algorithm::P256)), "it is another's");
+    }
 }
 
 #[test]
@@ -154,12 +205,57 @@ fn a_session_of_a_name_without_client_certificates_does_not_open_one_with_them()
 }
 
 #[test]
+fn contexts_with_shared_keys_open_each_others_tickets() {
+    for versions in [TLS12, TLS13] {
+        let sharing = |keys: SharedTicketKeys| {
+            context_with(Algorithm::P256, |options| options.tickets = Tickets::Shared(keys))
+        };
+        let keys = SharedTicketKeys::new().unwrap();
+        let client = resuming(client(versions));
+        connect(&client, &sharing(keys.clone()));
+        assert!(connect(&client, &sharing(keys.clone())).session().resumed);
+        // Another process.
+        let others = SharedTicketKeys::from_bytes(&keys.get()).unwrap();
+        assert!(connect(&client, &sharing(others.clone())).session().resumed);
+        // A new key, while the one before still opens.
+        let client = resuming(crate::pair::client(versions));
+        connect(&client, &sharing(keys.clone()));
+        others.set(&[7; 48]).unwrap();
+        assert_eq!(others.get(), [7; 48]);
+        assert!(connect(&client, &sharing(others.clone())).session().resumed);
+        // Tickets of the new key are nothing to who has the old one.
+        let client = resuming(crate::pair::client(versions));
+        assert!(!connect(&client, &sharing(others)).session().resumed);
+        assert!(!connect(&client, &sharing(keys)).session().resumed);
+    }
+}
+
+#[test]
+fn a_shared_key_opens_no_ticket_of_other_checks() {
+    let keys = SharedTicketKeys::from_bytes(&[1; 48]).unwrap();
+    let with = |change: &dyn Fn(&mut ContextOptions)| {
+        context_with(Algorithm::P256, |options| {
+            options.tickets = Tickets::Shared(keys.clone());
+            change(options);
+        })
+    };
+    let client = resuming(client(TLS13));
+    connect(&client, &with(&|_| {}));
+    let other = with(&|options| options.session_id_context = b"other".to_vec());
+    assert!(!connect(&client, &other).session().resumed);
+    let client = resuming(crate::pair::client(TLS13));
+    connect(&client, &with(&|_| {}));
+    let closed = with(&|options| options.client_auth = asking(true));
+    let pair = Pair::for_name("localhost", client, ContextTable::new(closed)).run();
+    assert_eq!(pair.failure().code().as_str(), "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
+}
+
+#[test]
 fn a_changed_byte_in_the_ticket_makes_a_full_handshake_or_a_failure_but_no_panic() {
     let context = context(Algorithm::Rsa2048);
     let client = resuming(client(TLS12));
     connect(&client, &context);
-    let mut resuming =
-        rustls::ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
+    let mut resuming = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
     let mut hello = Vec::new();
     resuming.write_tls(&mut hello).unwrap();
     let cost_of = |hello: &[u8]| match handshake(HandshakeLimits::default()).receive(hello) {

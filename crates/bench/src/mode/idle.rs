@@ -17,11 +17,19 @@ pub struct IdleOptions {
     /// Connections held.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(CONNECTIONS))]
     connections: u32,
+    /// Say nothing at all: the server does not echo.
+    #[arg(long)]
+    silent: bool,
 }
 
 pub(super) async fn run(options: &IdleOptions) -> io::Result<()> {
     let target = Target::new(&options.target)?;
-    let links = target.dial_echoing(options.connections as usize).await?;
+    let connections = options.connections as usize;
+    let links = if options.silent {
+        target.dial_silent(connections).await?
+    } else {
+        target.dial_echoing(connections).await?
+    };
     report::line(&json!({ "event": "open", "connections": links.len() }))?;
     while stdin().read(&mut [0; 256]).await? > 0 {}
     report::line(&report::merged([

@@ -9,25 +9,20 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use super::channel::Channel;
-use super::{Connection, Settings};
+use super::{Connection, Terms};
 use crate::event::Event;
 use crate::event_queue::EVENT;
 use crate::handshake::{Unopened, handshake, linger};
 use crate::lock::lock;
 use crate::report::Report;
 use crate::stats::Gauge;
-use crate::tls::{ContextTable, Established, ProtocolVersion};
+use crate::tls::{Established, ProtocolVersion};
 use crate::worker::Local;
 
 /// Reads in one turn, before the other connections have theirs.
 const READS_IN_A_TURN: usize = 4;
 
-pub(super) async fn run(
-    connection: Arc<Connection>,
-    settings: Settings,
-    contexts: Option<Arc<ContextTable>>,
-    received: Vec<u8>,
-) {
+pub(super) async fn run(connection: Arc<Connection>, terms: Terms) {
     let guard = EndGuard { connection: &connection };
     let counters = &connection.host.engine.counters;
     counters.accepted.fetch_add(1, Relaxed);
@@ -36,7 +31,7 @@ pub(super) async fn run(
     let handshaking = Box::pin(async {
         let _handshaking = Gauge::hold(&counters.handshaking);
         let _arrival = connection.host.arrives(&connection);
-        handshake(&connection, &settings, contexts, received).await
+        handshake(&connection, terms).await
     });
     match handshaking.await {
         Ok(established) => {
@@ -92,7 +87,7 @@ impl Drop for EndGuard<'_> {
 
 impl Connection {
     fn open(self: &Arc<Self>, established: Established) {
-        let Established { session, records } = established;
+        let Established { session, records, .. } = established;
         let tickets = session.protocol == ProtocolVersion::Tls13;
         // The task opens once.
         drop(self.session.set(Box::new(session)));

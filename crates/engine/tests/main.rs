@@ -1,0 +1,6 @@
+//! The tests of this crate, as one binary.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod asking;
+mod host;
+mod support;
