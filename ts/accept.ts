@@ -1,15 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Arrival } from './arrival.js';
+import { Connection } from './connection.js';
+import { cachedContext, contextOf } from './context-of.js';
 import { failure } from './errors.js';
+import { answerHello } from './hello.js';
+import { hub } from './hub.js';
 import { type Inputs, optionsObject, parseOptions } from './option.js';
 import { acceptOptions, contextOptions } from './options.js';
-import {
-  cachedContext,
-  contextOf,
-  SecureContext,
-  type SecureContextOptions,
-} from './secure-context.js';
+import { SecureContext, type SecureContextOptions } from './secure-context.js';
 import { TlsSocket } from './tls-socket.js';
 
 /** Options of `acceptTls`: a context or what makes one, and those of the connection. */
@@ -28,7 +27,8 @@ export interface AcceptOptions extends SecureContextOptions, Inputs<typeof accep
  *
  * Rejects with a `code`, and destroys the stream: ERR_TLS_HANDSHAKE_TIMEOUT, ECONNRESET, the
  * ERR_SSL_* codes of a failed handshake, ABORT_ERR (with `signal`'s reason as `cause`),
- * ERR_OFFLOOP_OVERLOADED, ERR_SOCKET_CLOSED, ERR_INVALID_ARG_TYPE, and what SecureContext throws.
+ * ERR_OFFLOOP_OVERLOADED, ERR_SOCKET_CLOSED, ERR_INVALID_ARG_TYPE, and what SecureContext throws;
+ * or with what SNICallback or ALPNCallback threw or called back.
  */
 export async function acceptTls(
   socket: Socket | Duplex,
@@ -38,11 +38,20 @@ export async function acceptTls(
   try {
     const given = optionsObject(options);
     const values = parseOptions(acceptOptions, given);
-    const context = SecureContext.native(contextFor(given));
-    const { signal, handshakeTimeout, clientHelloLimit, offload } = values;
+    const { signal, handshakeTimeout, clientHelloLimit, offload, enableTrace } = values;
+    const callbacks = { SNICallback: values.SNICallback, ALPNCallback: values.ALPNCallback };
+    const context = contextFor(given, callbacks.SNICallback !== undefined);
+    const policy = SecureContext.policy(context);
+    if (callbacks.ALPNCallback && policy.alpnProtocols.length > 0)
+      throw failure('ERR_TLS_ALPN_CALLBACK_WITH_PROTOCOLS');
     if (signal?.aborted) throw aborted(signal);
-    // Read now: the arrival changes it on the socket below.
-    const allowHalfOpen = values.allowHalfOpen ?? socket?.allowHalfOpen ?? false;
+    const socketOptions = {
+      // Read now: the arrival changes it on the socket below.
+      allowHalfOpen: values.allowHalfOpen ?? socket?.allowHalfOpen ?? false,
+      highWaterMark: values.highWaterMark,
+      pauseOnConnect: values.pauseOnConnect,
+      contextFor: () => context,
+    };
     return await new Promise((resolve, reject) => {
       let pending = true;
       const abort = (): void => arrival.abort(aborted(signal!));
@@ -50,28 +59,45 @@ export async function acceptTls(
         pending = false;
         signal?.removeEventListener('abort', abort);
       };
+      /** Callbacks have it for `this` before the handshake is over. */
+      let early: TlsSocket | undefined;
+      const connection = new Connection(hub(), 'shaking');
+      connection.traced = enableTrace;
+      const asks = Boolean(callbacks.SNICallback ?? callbacks.ALPNCallback) || enableTrace;
       const arrival = new Arrival(
         socket,
-        { server: () => 0, settings: { handshakeTimeout, clientHelloLimit, offload } },
-        context,
         {
-          opened(connection) {
+          server: () => 0,
+          settings: { handshakeTimeout, clientHelloLimit, offload },
+          ask: () => asks,
+        },
+        SecureContext.native(context),
+        {
+          asked(hello) {
+            early = new TlsSocket(connection, socketOptions);
+            early.once('close', () => {
+              settled();
+              reject(early!.errored ?? failure('ECONNRESET'));
+            });
+            answerHello(early, hello, callbacks, { policy, context });
+          },
+          opened() {
             settled();
             connection.postpone();
             connection.keepFacts();
-            resolve(
-              new TlsSocket(connection, {
-                allowHalfOpen,
-                highWaterMark: values.highWaterMark,
-                pauseOnConnect: values.pauseOnConnect,
-              }),
-            );
+            if (early === undefined) return resolve(new TlsSocket(connection, socketOptions));
+            early._onOpen();
+            early._releaseControl();
+            early.secureConnecting = false;
+            resolve(early);
           },
           failed(error) {
             settled();
             reject(error);
+            early?.destroy();
           },
         },
+        connection,
       );
       taken = true;
       if (pending) signal?.addEventListener('abort', abort, { once: true });
@@ -94,15 +120,26 @@ export function setDefaultContext(context: SecureContext | null): void {
   defaultContext = context === null ? null : contextOf(context, 'context');
 }
 
-function contextFor(options: AcceptOptions): SecureContext {
-  if (options.context != null) return contextOf(options.context, 'options.context');
-  for (const name of Object.keys(contextOptions) as (keyof SecureContextOptions)[]) {
-    if (options[name] != null) return cachedContext(options);
+/** `choosing`: SNICallback may bring another, so this one need not be of use. */
+function contextFor(options: AcceptOptions, choosing: boolean): SecureContext {
+  const context = givenContext(options) ?? defaultContext;
+  if (context === null) {
+    if (choosing) return cachedContext(options);
+    const expected =
+      'a SecureContext, or options.key and options.cert, or setDefaultContext() before';
+    throw failure('ERR_MISSING_ARGS', 'options.context', expected);
   }
-  if (defaultContext !== null) return defaultContext;
-  const expected =
-    'a SecureContext, or options.key and options.cert, or setDefaultContext() before';
-  throw failure('ERR_MISSING_ARGS', 'options.context', expected);
+  // Says now what every handshake would fail for.
+  if (choosing || SecureContext.hasIdentity(context)) return context;
+  throw failure('ERR_MISSING_ARGS', 'options.key', 'a private key with its certificate, PEM');
+}
+
+function givenContext(options: AcceptOptions): SecureContext | null {
+  const { context, secureContext } = options;
+  if (context != null) return contextOf(context, 'options.context');
+  if (secureContext != null) return contextOf(secureContext, 'options.secureContext');
+  const names = Object.keys(contextOptions) as (keyof SecureContextOptions)[];
+  return names.some((name) => options[name] != null) ? cachedContext(options) : null;
 }
 
 function aborted(signal: AbortSignal): Error {

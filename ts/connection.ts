@@ -1,8 +1,13 @@
 import { AsyncResource } from 'node:async_hooks';
-import { failure, type NativeReport, reported } from './errors.js';
-import type { Hub } from './hub.js';
+import { constants } from 'node:os';
+import { failure, type NativeReport, reported, systemError } from './errors.js';
+import { announceSession, type HelloReport } from './hello.js';
+import type { FailureReport, Hub } from './hub.js';
 import {
   type NativeAddresses,
+  type NativeCertificates,
+  type NativeContext,
+  type NativeDecision,
   type NativeSession,
   OP_DESTROY,
   OP_END,
@@ -12,6 +17,7 @@ import {
   OP_RESET,
   OP_RESUME,
 } from './native.js';
+import type { SecureContext } from './secure-context.js';
 import type { Piece } from './submission.js';
 import type { TlsSocket } from './tls-socket.js';
 
@@ -28,8 +34,28 @@ interface Facts {
 /** Bytes of a connection's writes that the core may hold at a time. */
 const IN_FLIGHT_MOST = 256 * 1024;
 const PIECE = IN_FLIGHT_MOST / 2;
+/** What OpenSSL takes as the largest record, in bytes. */
+const FRAGMENT_LEAST = 512;
+const FRAGMENT_MOST = 16384;
 
-/** One open connection of the core: what a TlsSocket stands on. */
+/**
+ * `shaking`: the handshake goes on, or is yet to begin. `failed`: it closed without having been
+ * `open`.
+ */
+type State = 'shaking' | 'open' | 'closed' | 'failed';
+
+/** Who leads a handshake that JavaScript began. */
+export interface Handshake {
+  onHello(report: HelloReport): void;
+  onOpen(): void;
+  onFailed(report: FailureReport): void;
+  /** The core closed it, unasked. */
+  onClosed(): void;
+  /** The socket was destroyed: it is to end at once. */
+  giveUp(): void;
+}
+
+/** One connection of the core: what a TlsSocket stands on. */
 export class Connection {
   bytesRead = 0;
   bytesWritten = 0;
@@ -37,37 +63,109 @@ export class Connection {
   pending = 0;
   /** Reading is stopped, or asked to stop. */
   paused = false;
-  /** The slot is gone: nothing may be submitted any more. */
-  closed = false;
+  state: State;
+  /** Its number in the core; a slot below 0: the core does not know it yet. */
+  slot = -1;
+  generation = 0;
   socket: TlsSocket | null = null;
+  /** Until the handshake is over; null too if the core began it. */
+  handshake: Handshake | null = null;
+  /** What the client asked for, from its ClientHello on, where that was told. */
+  hello: HelloReport | null = null;
+  /** What a callback chose for this connection. */
+  context: SecureContext | null = null;
+  /** Records and messages of the handshake are to be traced. */
+  traced = false;
   /** Runs when the slot is free: ends the stream beneath, if JavaScript handed it over. */
   onFree: (() => void) | null = null;
   private callback: Callback | null = null;
   private scope: AsyncResource | null = null;
+  /** Received, but not pushed yet. */
+  private held: Buffer[] | null = null;
+  private giving = false;
   /** What of a large write is not handed over yet. */
   private rest: Buffer | null = null;
   /** END was handed over. */
   private ending = false;
-  private referenced = false;
+  /** The peer sent its last. */
+  private ended = false;
+  private destroying = false;
+  /** May it keep the event loop alive? */
+  private referenced = true;
+  private holding = false;
   private postponed: (() => void)[] | null = null;
+  /** What waits for the end of the handshake. */
+  private deferred: (() => void)[] | null = null;
   private sessionInfo: NativeSession | null = null;
   private factsKept: string | null = null;
   private addressInfo: NativeAddresses | null = null;
 
   constructor(
     private readonly hub: Hub | null,
-    readonly slot: number,
-    readonly generation: number,
+    state: State,
   ) {
-    this.ref();
+    this.state = state;
+    this.holdLoop();
   }
 
   /** A connection that never opened, for the socket that 'tlsClientError' hands out. */
   static failed(addresses: NativeAddresses): Connection {
-    const connection = new Connection(null, 0, 0);
-    connection.closed = true;
+    const connection = new Connection(null, 'failed');
     connection.addressInfo = addresses;
     return connection;
+  }
+
+  /** The core knows it from now on. */
+  place(slot: number, generation: number): void {
+    this.slot = slot;
+    this.generation = generation;
+  }
+
+  /** The slot is gone: nothing may be submitted any more. */
+  get closed(): boolean {
+    return this.state === 'closed' || this.state === 'failed';
+  }
+
+  onHello(report: HelloReport): void {
+    if (this.closed) return;
+    this.hello = report;
+    this.handshake?.onHello(report);
+  }
+
+  /** The handshake is done. */
+  onOpen(): void {
+    if (this.state !== 'shaking') return;
+    this.state = 'open';
+    const { handshake, deferred } = this;
+    this.handshake = null;
+    this.deferred = null;
+    try {
+      if (handshake === null) this.socket!._onOpen();
+      else handshake.onOpen();
+    } finally {
+      if (this.paused) this.control(OP_PAUSE, 0);
+      if (this.traced) this.hub!.native.setTrace(this.slot, this.generation, true);
+      if (this.socket?.destroyed !== true) for (const action of deferred ?? []) action();
+      this.keepFacts();
+    }
+  }
+
+  /** The handshake failed; the slot is free. */
+  onFailed(report: FailureReport): void {
+    const { handshake } = this;
+    if (!this.leave()) return;
+    if (handshake !== null) handshake.onFailed(report);
+    else this.socket!._onFailed(reported(report));
+  }
+
+  onNewSession(id: Buffer, data: Buffer): void {
+    const { socket } = this;
+    if (socket === null || socket.destroyed) return;
+    announceSession(socket, id, data, () => this.proceed());
+  }
+
+  onKeyLog(line: Buffer): void {
+    if (this.socket?.destroyed === false) this.socket.emit('keylog', line);
   }
 
   onData(chunk: Buffer): void {
@@ -75,7 +173,36 @@ export class Connection {
     const socket = this.socket!;
     if (socket.destroyed) return;
     socket._unrefTimer();
-    if (!socket.push(chunk)) this.pause();
+    if (this.held !== null || socket._awaitsRead()) this.hold(chunk);
+    else if (!socket.push(chunk)) this.pause();
+  }
+
+  /**
+   * Who reads on 'readable' gets one chunk for each, as from libuv: from Node 26 on `read()` gives no
+   * more, and nothing tells of what was pushed along with it.
+   */
+  private hold(chunk: Buffer): void {
+    (this.held ??= []).push(chunk);
+    this.pause();
+  }
+
+  /** The reader took something: a held chunk may follow, but not before read() has returned. */
+  onRead(): void {
+    if (this.held === null || this.giving) return;
+    this.giving = true;
+    process.nextTick(() => this.giveHeld());
+  }
+
+  /** Gives the next held chunk, when the reader has taken what there was before. */
+  private giveHeld(): void {
+    this.giving = false;
+    const { held, socket } = this;
+    if (held === null || socket!.destroyed || socket!._awaitsRead()) return;
+    socket!.push(held.shift()!);
+    if (held.length > 0) return;
+    this.held = null;
+    if (this.ended) socket!._onPeerEnd();
+    else this.resume();
   }
 
   onWritten(operations: number): void {
@@ -86,21 +213,24 @@ export class Connection {
   }
 
   onEnd(): void {
+    this.ended = true;
+    this.holdLoop();
     if (this.postponed !== null) {
       this.postponed.push(() => this.onEnd());
       return;
     }
-    this.socket!._onPeerEnd();
+    if (this.held === null) this.socket!._onPeerEnd();
   }
 
   onError(report: NativeReport): void {
-    this.fail(reported(report));
+    if (this.postponed === null) this.socket!.destroy(reported(report));
+    else this.postponed.push(() => this.onError(report));
   }
 
-  /** Destroys the socket with what went wrong; without: what is beneath it just closed. */
-  fail(error?: Error): void {
-    if (this.postponed === null) this.socket!.destroy(error);
-    else this.postponed.push(() => this.fail(error));
+  /** What is beneath broke, or, without an error, just closed. */
+  lose(error?: Error): void {
+    if (this.postponed === null) this.socket!._onLost(error);
+    else this.postponed.push(() => this.lose(error));
   }
 
   /**
@@ -117,20 +247,35 @@ export class Connection {
   }
 
   onClosed(): void {
-    this.closed = true;
-    this.rest = null;
-    this.unref();
-    const { onFree } = this;
-    this.onFree = null;
-    onFree?.();
+    const { handshake } = this;
+    if (!this.leave()) return;
+    if (handshake !== null) return handshake.onClosed();
     const socket = this.socket!;
     try {
-      if (this.callback !== null)
-        this.settle(socket.errored ?? failure('ERR_STREAM_DESTROYED', 'write'));
+      this.abandonWrites();
     } finally {
       if (socket.destroyed) socket._onFree();
       else socket.destroy();
     }
+  }
+
+  /** The slot is gone, or will be without our asking. False: it was before. */
+  leave(): boolean {
+    if (this.closed) return false;
+    this.state = this.state === 'shaking' ? 'failed' : 'closed';
+    this.handshake = null;
+    this.deferred = null;
+    this.rest = null;
+    this.holdLoop();
+    const { onFree } = this;
+    this.onFree = null;
+    onFree?.();
+    return true;
+  }
+
+  /** Calls back for what was written and is lost. */
+  abandonWrites(): void {
+    if (this.callback !== null) this.settle(this.socket!.errored ?? cutOff());
   }
 
   /**
@@ -149,15 +294,24 @@ export class Connection {
   write(chunk: Uint8Array | string, encoding: BufferEncoding, callback: Callback): void {
     if (this.closed) return callback(failure('ERR_SOCKET_CLOSED'));
     this.await(callback);
+    if (this.state === 'open') this.send(chunk, encoding);
+    else this.whenOpen(() => this.send(chunk, encoding));
+  }
+
+  writev(pieces: readonly Piece[], callback: Callback): void {
+    if (this.closed) return callback(failure('ERR_SOCKET_CLOSED'));
+    this.await(callback);
+    this.whenOpen(() => this.sendAll(pieces));
+  }
+
+  private send(chunk: Uint8Array | string, encoding: BufferEncoding): void {
     const { submission } = this.hub!;
     if (most(chunk) <= IN_FLIGHT_MOST) submission.write(this, chunk, encoding);
     else this.writeLarge([{ chunk, encoding }]);
     if (submission.finishing) this.finished();
   }
 
-  writev(pieces: readonly Piece[], callback: Callback): void {
-    if (this.closed) return callback(failure('ERR_SOCKET_CLOSED'));
-    this.await(callback);
+  private sendAll(pieces: readonly Piece[]): void {
     // One more, so that the callback comes even if all pieces are empty.
     this.pending++;
     const { submission } = this.hub!;
@@ -177,6 +331,11 @@ export class Connection {
 
   end(callback: Callback): void {
     if (this.closed) return callback();
+    if (this.state === 'shaking') {
+      // As in Node: a FIN, after which no handshake can come to its end.
+      callback();
+      return this.socket!._onPeerEnd();
+    }
     this.await(callback);
     this.ending = true;
     this.pending++;
@@ -186,8 +345,8 @@ export class Connection {
 
   /** The process ends: hands over what still waits here, or in the stream, for the write before it. */
   writeBuffered(): void {
-    const socket = this.socket!;
-    if (this.closed || socket.destroyed) return;
+    const { socket } = this;
+    if (this.state !== 'open' || socket === null || socket.destroyed) return;
     const { submission } = this.hub!;
     if (this.rest !== null) submission.writeOwn(this, this.rest);
     this.rest = null;
@@ -198,44 +357,93 @@ export class Connection {
 
   /** Ends at once; `onClosed` follows. */
   destroy(reset: boolean): void {
+    if (this.handshake !== null) return this.handshake.giveUp();
     if (this.rest !== null) {
       this.rest = null;
       // Never WRITTEN: what is in flight may still be, and the callback must hear of the loss.
       this.pending++;
     }
     this.control(reset ? OP_RESET : OP_DESTROY, 0);
+    this.destroying = true;
+    this.holdLoop();
   }
 
   pause(): void {
     if (this.paused || this.closed) return;
     this.paused = true;
-    this.control(OP_PAUSE, 0);
+    if (this.state === 'open') this.control(OP_PAUSE, 0);
+    this.holdLoop();
   }
 
   resume(): void {
+    if (this.held !== null) return;
     if (!this.paused || this.closed) return;
     this.paused = false;
-    this.control(OP_RESUME, 0);
+    if (this.state === 'open') this.control(OP_RESUME, 0);
+    this.holdLoop();
   }
 
   setNoDelay(enable: boolean): void {
-    this.control(OP_NO_DELAY, enable ? 1 : 0);
+    this.whenOpen(() => this.control(OP_NO_DELAY, enable ? 1 : 0));
   }
 
   setKeepAlive(enable: boolean, initialDelaySeconds: number): void {
-    this.control(OP_KEEP_ALIVE, enable ? initialDelaySeconds + 1 : 0);
+    this.whenOpen(() => this.control(OP_KEEP_ALIVE, enable ? initialDelaySeconds + 1 : 0));
+  }
+
+  /** Records hold at most so many bytes from now on. False: not one of the sizes that TLS allows. */
+  setMaxSendFragment(size: number): boolean {
+    if (size < FRAGMENT_LEAST || size > FRAGMENT_MOST) return false;
+    this.whenOpen(() => this.hub!.native.setMaxSendFragment(this.slot, this.generation, size));
+    return true;
+  }
+
+  /** Traces records and messages to standard error from now on. */
+  trace(): void {
+    this.traced = true;
+    if (this.state === 'open') this.hub!.native.setTrace(this.slot, this.generation, true);
+  }
+
+  /** Null: the slot is gone. */
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array | null): Buffer | null {
+    if (this.state !== 'open') return null;
+    const { native } = this.hub!;
+    return native.exportKeyingMaterial(this.slot, this.generation, length, label, context);
+  }
+
+  /** Answers the ClientHello, with the server's context for its name if `context` is null. */
+  decide(context: NativeContext | null, decision: NativeDecision): void {
+    if (!this.closed) this.hub!.native.decide(this.slot, this.generation, context, decision);
+  }
+
+  /** What would answer the ClientHello; null: nothing, or a session that is resumed. */
+  certificateFor(
+    context: NativeContext | null,
+    session: Uint8Array | undefined,
+  ): NativeCertificates | null {
+    if (this.closed) return null;
+    return this.hub!.native.certificateFor(this.slot, this.generation, context, session);
   }
 
   ref(): void {
-    if (this.referenced || this.closed || this.hub === null) return;
     this.referenced = true;
-    this.hub.retain();
+    this.holdLoop();
   }
 
   unref(): void {
-    if (!this.referenced) return;
     this.referenced = false;
-    this.hub!.release();
+    this.holdLoop();
+  }
+
+  /** As with libuv's: one that neither reads nor writes keeps no event loop alive. */
+  private holdLoop(): void {
+    const reading = !this.paused && !this.ended;
+    const busy = reading || this.callback !== null || this.destroying || this.state === 'shaking';
+    const hold = this.referenced && busy && !this.closed && this.hub !== null;
+    if (hold === this.holding) return;
+    this.holding = hold;
+    if (hold) this.hub!.retain();
+    else this.hub!.release();
   }
 
   get hasRef(): boolean {
@@ -260,20 +468,20 @@ export class Connection {
    * so this is done early, for every connection: as one string, which costs a tenth of an object.
    */
   keepFacts(): void {
-    if (this.factsKept !== null || this.closed) return;
+    if (this.factsKept !== null || this.state !== 'open') return;
     this.factsKept = this.hub!.native.facts(this.slot, this.generation);
   }
 
   /** Fetched when first asked for; null once the slot is gone. */
   session(): NativeSession | null {
-    if (this.sessionInfo === null && !this.closed)
+    if (this.sessionInfo === null && this.state === 'open')
       this.sessionInfo = this.hub!.native.session(this.slot, this.generation);
     return this.sessionInfo;
   }
 
   /** Fetched when first asked for while open; null once the slot is gone. */
   addresses(): NativeAddresses | null {
-    if (this.addressInfo === null && !this.closed)
+    if (this.addressInfo === null && this.slot >= 0 && !this.closed)
       this.addressInfo = this.hub!.native.addresses(this.slot, this.generation);
     return this.addressInfo;
   }
@@ -288,13 +496,17 @@ export class Connection {
     // As a request of Node's: the callback runs in the async context of its write.
     this.scope = new AsyncResource('OFFLOOP_WRITE');
     this.socket!._unrefTimer();
+    if (!this.holding) this.holdLoop();
   }
 
   private settle(error: Error | null): void {
     const { callback, scope } = this;
     this.callback = null;
     this.scope = null;
-    if (callback !== null) scope!.runInAsyncScope(callback, null, error);
+    if (this.paused || this.ended) this.holdLoop();
+    if (callback === null) return;
+    scope!.runInAsyncScope(callback, null, error);
+    this.socket!._wakeResponse();
   }
 
   /**
@@ -326,10 +538,30 @@ export class Connection {
     while (this.pending > 0) this.onWritten(this.pending);
   }
 
+  /** Goes on after 'newSession'. */
+  private proceed(): void {
+    if (!this.closed) this.hub!.native.proceed(this.slot, this.generation);
+  }
+
+  /** At once, or when the handshake is done, in this order. */
+  private whenOpen(action: () => void): void {
+    if (this.state === 'open') action();
+    else if (this.state === 'shaking') (this.deferred ??= []).push(action);
+  }
+
   private control(opcode: number, argument: number): void {
     if (this.closed) return;
     this.hub!.submission.control(opcode, this.slot, this.generation, argument);
   }
+}
+
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
+
+/** What Node says of a write that destroy() cut off: since 22 in libuv's words. */
+function cutOff(): Error {
+  return NODE_MAJOR < 22
+    ? failure('ERR_STREAM_DESTROYED', 'write')
+    : systemError(-constants.errno.ECANCELED, 'write');
 }
 
 /** An upper bound of a chunk's bytes. */

@@ -47,26 +47,31 @@ export function reported(report: NativeReport): OffloopError {
   if (code === undefined) return systemError(errno ?? 0, syscall ?? 'read');
   // A peer that left in its handshake: Node's words.
   const words = code === 'ECONNRESET' ? errorTable.ECONNRESET.message() : message;
-  const error = new Error(words ?? code) as OffloopError;
-  error.code = code;
-  if (errno !== undefined) error.errno = errno;
-  if (syscall !== undefined) error.syscall = syscall;
-  if (alert !== undefined) error.alert = alert;
-  return error;
+  const error = code.startsWith(OPENSSL) ? opensslError(code, words) : new Error(words ?? code);
+  return Object.assign(error, {
+    code,
+    ...(errno !== undefined && { errno }),
+    ...(syscall !== undefined && { syscall }),
+    ...(alert !== undefined && { alert }),
+  });
+}
+
+const OPENSSL = 'ERR_SSL_';
+
+/** With the properties that Node reads from OpenSSL, and its words where programs look for them. */
+function opensslError(code: string, detail: string | undefined): Error {
+  const library = 'SSL routines';
+  const reason = code.slice(OPENSSL.length).toLowerCase().replaceAll('_', ' ');
+  // The core's words may begin with the same.
+  const rest = detail?.startsWith(`${reason}: `) ? detail.slice(reason.length + 2) : detail;
+  const message = `error:${library}::${reason}${rest ? `: ${rest}` : ''}`;
+  return Object.assign(new Error(message), { library, reason });
 }
 
 /** What a system call says, in Node's words: `read ECONNRESET`. `errno` is negative. */
 export function systemError(errno: number, syscall: string): OffloopError {
   const code = getSystemErrorMap().get(errno)?.[0] ?? `Unknown system error ${errno}`;
   return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall });
-}
-
-/** What listening says, in Node's words: `listen EADDRINUSE: address already in use :::443`. */
-export function listenError(errno: number, address: string | null, port: number): OffloopError {
-  const [code, words] = getSystemErrorMap().get(errno) ?? ['UNKNOWN', 'unknown error'];
-  const place = address === null ? '' : port > 0 ? ` ${address}:${port}` : ` ${address}`;
-  const error = new Error(`listen ${code}: ${words}${place}`) as OffloopError;
-  return Object.assign(error, { code, errno, syscall: 'listen', address, ...(port && { port }) });
 }
 
 /** The codes that `failure` can make. */
@@ -94,6 +99,7 @@ export const errorTable = {
     class: TypeError,
     message: (missing: string, expected: string) => `${missing} is missing: expected ${expected}`,
   },
+  ERR_MULTIPLE_CALLBACK: { class: Error, message: () => 'Callback called multiple times' },
   ERR_OSSL_BAD_DECRYPT: {
     class: Error,
     message: (given: boolean) =>
@@ -126,33 +132,38 @@ export const errorTable = {
     message: (name: string, range: string, got: string) =>
       `The value of "${name}" is out of range. It must be ${range}. Received ${got}`,
   },
-  ERR_SERVER_ALREADY_LISTEN: {
-    class: Error,
-    message: () => 'Listen method has been called more than once without closing.',
-  },
-  ERR_SERVER_NOT_RUNNING: { class: Error, message: () => 'Server is not running.' },
-  ERR_SOCKET_BAD_PORT: {
-    class: RangeError,
-    message: (name: string, got: string) => `${name} should be >= 0 and < 65536. Received ${got}.`,
-  },
   ERR_SOCKET_CLOSED: { class: Error, message: () => 'Socket is closed' },
+  ERR_SSL_NO_RENEGOTIATION: {
+    class: Error,
+    message: () => 'error:0A000153:SSL routines::no renegotiation',
+  },
+  ERR_SSL_WRONG_SSL_VERSION: {
+    class: Error,
+    message: () => 'error:0A00010A:SSL routines::wrong ssl version',
+  },
   ERR_STREAM_DESTROYED: {
     class: Error,
     message: (operation: string) => `Cannot call ${operation} after a stream was destroyed`,
   },
+  ERR_TLS_ALPN_CALLBACK_INVALID_RESULT: {
+    class: TypeError,
+    message: (value: unknown, protocols: readonly string[]) =>
+      `ALPN callback returned a value (${String(value)}) that did not match any of the client's offered protocols (${protocols.join(', ')})`,
+  },
+  ERR_TLS_ALPN_CALLBACK_WITH_PROTOCOLS: {
+    class: TypeError,
+    message: () => 'The ALPNCallback and ALPNProtocols TLS options are mutually exclusive',
+  },
   ERR_TLS_HANDSHAKE_TIMEOUT: { class: Error, message: () => 'TLS handshake timeout' },
+  ERR_TLS_INVALID_CONTEXT: { class: TypeError, message: (what: string) => what },
   ERR_TLS_INVALID_PROTOCOL_VERSION: {
     class: TypeError,
     message: (got: string, bound: 'minimum' | 'maximum') =>
       `${got} is not a valid ${bound} TLS protocol version`,
   },
-  ERR_TLS_REQUIRED_SERVER_NAME: {
+  ERR_TLS_INVALID_STATE: {
     class: Error,
-    message: () => '"servername" is required parameter for Server.addContext',
-  },
-  ERR_TLS_SNI_FROM_SERVER: {
-    class: Error,
-    message: () => 'Cannot issue SNI from a TLS server-side socket',
+    message: () => 'TLS socket connection must be securely established',
   },
   ECONNRESET: { class: Error, message: () => 'socket hang up' },
   ERR_OFFLOOP_INTERNAL: {
@@ -178,6 +189,7 @@ export const nativeErrorCodes = [
   'ERR_SSL_NO_SHARED_CIPHER',
   'ERR_SSL_NO_SUITABLE_KEY_SHARE',
   'ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM',
+  'ERR_SSL_NO_SHARED_SIGNATURE_ALGORITHMS',
   'ERR_SSL_NO_APPLICATION_PROTOCOL',
   'ERR_SSL_UNEXPECTED_MESSAGE',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
@@ -190,12 +202,13 @@ export const nativeErrorCodes = [
   'ERR_SSL_BINDER_DOES_NOT_VERIFY',
   'ERR_SSL_NO_COMPRESSION_SPECIFIED',
   'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
-  'ERR_SSL_CERTIFICATE_VERIFY_FAILED',
   'CERT_HAS_EXPIRED',
   'CERT_NOT_YET_VALID',
   'CERT_REVOKED',
   'CERT_SIGNATURE_FAILURE',
   'INVALID_PURPOSE',
+  'PATH_LENGTH_EXCEEDED',
+  'UNSPECIFIED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
@@ -222,6 +235,12 @@ export const nativeErrorCodes = [
   'ERR_TLS_INVALID_PROTOCOL_VERSION',
   'ERR_SSL_NO_CIPHER_MATCH',
   'ERR_INVALID_ARG_VALUE',
+  'UNABLE_TO_GET_CRL',
+  'CRL_HAS_EXPIRED',
+  'CRL_SIGNATURE_FAILURE',
+  'ERR_CRYPTO_OPERATION_FAILED',
+  'ERR_CRYPTO_UNSUPPORTED_OPERATION',
+  'ERR_SSL_TLS_ILLEGAL_EXPORTER_LABEL',
   'ERR_OFFLOOP_REJECTED',
   'ERR_OFFLOOP_INTERNAL',
   'ERR_SSL_SSLV3_ALERT_UNEXPECTED_MESSAGE',

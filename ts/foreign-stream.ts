@@ -13,6 +13,11 @@ import {
 
 /** Ciphertext in bytes that may wait for the core before the stream is paused. */
 const WAITING_MOST = 64 * 1024;
+/**
+ * How long a quiet stream keeps the event loop alive: as long as the core may need to answer. Beyond
+ * that it is for the stream to do so; one in memory never does, as in Node.
+ */
+const QUIET_MS = 100;
 /** How long a stream may take to send what is written, before it is destroyed. */
 const GRACE_MS = 2000;
 
@@ -24,6 +29,7 @@ export class ForeignStream implements Carrier, HubStream {
   /** Ciphertext that the core was given and hasn't taken. */
   private waiting = 0;
   private released = false;
+  private readonly busy = setTimeout(() => {}, QUIET_MS);
 
   constructor(
     private readonly stream: Duplex,
@@ -65,6 +71,7 @@ export class ForeignStream implements Carrier, HubStream {
   }
 
   onCiphertext(chunk: Buffer): void {
+    this.busy.refresh();
     // Sent or lost: 'close' or 'error' says which, and the core must not wait for room that never
     // comes.
     const done = (): void => this.control(OP_CIPHERTEXT_SENT, chunk.length);
@@ -85,6 +92,7 @@ export class ForeignStream implements Carrier, HubStream {
   release(): void {
     if (this.released) return;
     this.released = true;
+    clearTimeout(this.busy);
     const { stream } = this;
     stream.off('data', this.onData);
     stream.off('end', this.onEnd);
@@ -100,6 +108,7 @@ export class ForeignStream implements Carrier, HubStream {
 
   private readonly onData = (chunk: Buffer | string): void => {
     if (this.released || this.hub === null) return;
+    this.busy.refresh();
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk;
     this.waiting += bytes.length;
     if (this.waiting > WAITING_MOST) this.stream.pause();
@@ -121,6 +130,7 @@ export class ForeignStream implements Carrier, HubStream {
 
   private control(opcode: number, argument: number): void {
     if (this.released || this.hub === null) return;
+    this.busy.refresh();
     this.hub.submission.control(opcode, this.pair.slot, this.pair.generation, argument);
   }
 }

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Connection } from './connection.js';
 import { failure, type NativeReport } from './errors.js';
+import type { HelloReport } from './hello.js';
 import {
   ACCEPT_ERROR,
   CIPHERTEXT,
@@ -12,9 +13,12 @@ import {
   END,
   ERROR,
   FAILED,
+  HELLO,
+  KEYLOG,
   MORE,
   type NativeAddresses,
   NativeHub,
+  NEW_SESSION,
   OPEN,
   OP_DESTROY,
   SERVER_CLOSED,
@@ -34,6 +38,8 @@ const SLAB_MINIMUM = 4096;
 /** A copy of so many bytes takes up to 0.1 us. */
 const COPIED_MOST = 1024;
 
+const NEWLINE = Buffer.from('\n');
+
 /** What the core says about a handshake that failed. */
 export interface FailureReport extends NativeReport, NativeAddresses {
   server: number;
@@ -42,22 +48,14 @@ export interface FailureReport extends NativeReport, NativeAddresses {
 /** A server as the hub sees it. */
 export interface HubServer {
   onOpen(connection: Connection): void;
+  /** How is this ClientHello to be answered? Gives the connection its socket. */
+  onHello?(connection: Connection, report: HelloReport): void;
   /** Does anybody listen to handshakes that fail? Without, their reports are not even parsed. */
   wantsFailures(): boolean;
   onFailed(report: FailureReport): void;
   onDropped(payload: Payload): void;
   onAcceptError(payload: Payload): void;
   onServerClosed(id: number): void;
-}
-
-/** A handshake on a stream that JavaScript handed over. */
-export interface HubArrival {
-  /** Given up: what still arrives for it concerns nobody. */
-  readonly over: boolean;
-  onOpen(connection: Connection): void;
-  onFailed(report: FailureReport): void;
-  /** The answer to a DESTROY while it was still shaking hands. */
-  onClosed(): void;
 }
 
 /** A stream whose ciphertext JavaScript carries. */
@@ -90,8 +88,11 @@ export class Hub {
   readonly native: NativeHub;
   readonly submission: Submission;
   readonly servers = new Map<number, HubServer>();
-  /** By `key`: a slot may be another's already while records about its last owner still wait. */
-  readonly arrivals = new Map<number, HubArrival>();
+  /**
+   * Handshakes that JavaScript knows of, by `key`: a slot may be another's already while records
+   * about its last owner still wait.
+   */
+  private readonly shaking = new Map<number, Connection>();
   readonly streams = new Map<number, HubStream>();
   private readonly connections: (Connection | undefined)[] = [];
   private readonly records = new Uint32Array(TURN_RECORDS * WORDS);
@@ -121,6 +122,12 @@ export class Hub {
 
   release(): void {
     if (--this.holders === 0) this.native.unref();
+  }
+
+  /** A handshake begins: what the core says of it goes to `connection`. */
+  shake(connection: Connection, slot: number, generation: number): void {
+    connection.place(slot, generation);
+    this.shaking.set(key(slot, generation), connection);
   }
 
   private find(slot: number, generation: number): Connection | undefined {
@@ -243,6 +250,19 @@ export class Hub {
         return this.streams.get(key(slot, generation))?.onCiphertextEnd();
       case CIPHERTEXT_TAKEN:
         return this.streams.get(key(slot, generation))?.onCiphertextTaken(value);
+      case HELLO:
+        return this.hello(slot, generation, this.payload(value).parse<HelloReport>());
+      case NEW_SESSION: {
+        const payload = Buffer.from(this.payload(value).bytes());
+        const end = 1 + payload[0];
+        const connection = this.shaking.get(key(slot, generation));
+        return connection?.onNewSession(payload.subarray(1, end), payload.subarray(end));
+      }
+      case KEYLOG: {
+        const line = Buffer.concat([this.payload(value).bytes(), NEWLINE]);
+        const id = key(slot, generation);
+        return (this.shaking.get(id) ?? this.find(slot, generation))?.onKeyLog(line);
+      }
       case SERVER_CLOSED: {
         const server = this.servers.get(slot);
         this.servers.delete(slot);
@@ -263,31 +283,44 @@ export class Hub {
   }
 
   private open(slot: number, generation: number, serverId: number): void {
-    const arrival = this.arrivals.get(key(slot, generation));
-    if (arrival?.over) return;
-    const server = serverId === 0 ? undefined : this.servers.get(serverId);
-    if (arrival === undefined && server === undefined) {
-      this.submission.control(OP_DESTROY, slot, generation, 0);
-      return;
+    const id = key(slot, generation);
+    const known = this.shaking.get(id);
+    if (known !== undefined) {
+      this.shaking.delete(id);
+      this.connections[slot] = known;
+      return known.onOpen();
     }
-    const connection = new Connection(this, slot, generation);
+    const server = this.servers.get(serverId);
+    if (server === undefined) return this.refuse(slot, generation);
+    const connection = new Connection(this, 'open');
+    connection.place(slot, generation);
     this.connections[slot] = connection;
-    if (arrival !== undefined) {
-      this.arrivals.delete(key(slot, generation));
-      arrival.onOpen(connection);
-    } else {
-      server!.onOpen(connection);
-    }
+    server.onOpen(connection);
+  }
+
+  private hello(slot: number, generation: number, report: HelloReport): void {
+    const known = this.shaking.get(key(slot, generation));
+    if (known !== undefined) return known.onHello(report);
+    const server = this.servers.get(report.server);
+    if (server?.onHello === undefined) return this.refuse(slot, generation);
+    const connection = new Connection(this, 'shaking');
+    connection.hello = report;
+    this.shake(connection, slot, generation);
+    server.onHello(connection, report);
+  }
+
+  /** Nobody is left who would want it. */
+  private refuse(slot: number, generation: number): void {
+    this.submission.control(OP_DESTROY, slot, generation, 0);
   }
 
   private closed(slot: number, generation: number): void {
     const id = key(slot, generation);
     this.streams.delete(id);
-    const arrival = this.arrivals.get(id);
-    if (arrival !== undefined) {
-      this.arrivals.delete(id);
-      arrival.onClosed();
-      return;
+    const shaking = this.shaking.get(id);
+    if (shaking !== undefined) {
+      this.shaking.delete(id);
+      return shaking.onClosed();
     }
     const connection = this.find(slot, generation);
     if (connection === undefined) return;
@@ -297,11 +330,10 @@ export class Hub {
 
   private failed(id: number, payload: Payload): void {
     this.streams.delete(id);
-    const arrival = this.arrivals.get(id);
-    if (arrival !== undefined) {
-      this.arrivals.delete(id);
-      arrival.onFailed(payload.parse<FailureReport>());
-      return;
+    const shaking = this.shaking.get(id);
+    if (shaking !== undefined) {
+      this.shaking.delete(id);
+      return shaking.onFailed(payload.parse<FailureReport>());
     }
     for (const server of this.servers.values()) {
       if (!server.wantsFailures()) continue;

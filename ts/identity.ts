@@ -1,7 +1,13 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import tls from 'node:tls';
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { certificates } from './certificates.js';
 import { failure, type OffloopError, received } from './errors.js';
-import type { EncryptedKey } from './options.js';
+import { list, type Pem, pemText } from './pem.js';
+
+/** A private key with a passphrase of its own. */
+export interface EncryptedKey {
+  pem: Pem;
+  passphrase?: string | undefined;
+}
 
 /** A private key with its certificate chain, leaf first. */
 export interface Identity {
@@ -9,52 +15,67 @@ export interface Identity {
   chain: X509Certificate[];
 }
 
+/** What identities are made of, in Node's forms. */
+export interface Material {
+  key: unknown;
+  cert: unknown;
+  passphrase: string | undefined;
+  /** Of `pfx`. */
+  opened: readonly Identity[];
+}
+
 /**
- * Parses keys and chains in Node's forms and pairs each key with the chain it signs for. `issuers`
- * complete a chain that is its leaf alone, as OpenSSL does.
+ * Parses keys and chains and pairs each key with the chain it signs for; neither of them gives no
+ * identity. `issuers` complete a chain that is its leaf alone, as OpenSSL does.
+ *
+ * @throws ERR_MISSING_ARGS for one without the other, ERR_OSSL_X509_KEY_VALUES_MISMATCH for a key
+ * or a chain that is left over
  */
-export function identities(
-  key: unknown,
-  cert: unknown,
-  passphrase: string | undefined,
+export function identities(material: Material, issuers: readonly X509Certificate[]): Identity[] {
+  const { key, cert, opened } = material;
+  if (isNothing(key) && !isNothing(cert))
+    throw failure('ERR_MISSING_ARGS', 'options.key', 'a private key, PEM');
+  if (isNothing(cert) && !isNothing(key))
+    throw failure('ERR_MISSING_ARGS', 'options.cert', 'the certificate of options.key, PEM');
+  const { keys, chains } = parsed(material);
+  return completed([...paired(keys, chains), ...opened], issuers);
+}
+
+/**
+ * The same, as OpenSSL sees it: what is left over is idle, and of one type of key the last is used.
+ */
+export function opensslIdentities(
+  material: Material,
   issuers: readonly X509Certificate[],
 ): Identity[] {
-  if (isNothing(key)) throw failure('ERR_MISSING_ARGS', 'options.key', 'a private key, PEM');
-  if (isNothing(cert))
-    throw failure('ERR_MISSING_ARGS', 'options.cert', 'the certificate of options.key, PEM');
-  const keys = list(key).map((item) => privateKey(item, passphrase));
-  const chains = list(cert).map((item) => certificates(item, 'options.cert'));
-  return pair(keys, chains, issuers);
-}
-
-/** Parses authorities; absent: none. */
-export function authorities(ca: unknown): X509Certificate[] {
-  if (isNothing(ca)) return [];
-  return list(ca).flatMap((item) => certificates(item, 'options.ca'));
-}
-
-let nodeRoots: Uint8Array[] | undefined;
-
-/** Node's default authorities, DER; parsed once. */
-export function defaultAuthorities(): Uint8Array[] {
-  // From 22.15 on this knows --use-system-ca and NODE_EXTRA_CA_CERTS too.
-  nodeRoots ??= (tls.getCACertificates?.('default') ?? tls.rootCertificates).map((pem) =>
-    Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64'),
-  );
-  return nodeRoots;
+  const { keys, chains } = parsed(material);
+  const pairs = chains.flatMap((chain) => {
+    const key = keyOf(chain, keys);
+    return key === undefined ? [] : [{ key, chain }];
+  });
+  const last = new Map<string | undefined, Identity>();
+  for (const identity of [...pairs, ...material.opened])
+    last.set(identity.key.asymmetricKeyType, identity);
+  return completed([...last.values()], issuers);
 }
 
 function isNothing(value: unknown): boolean {
   return value == null || value === '' || (Array.isArray(value) && value.length === 0);
 }
 
-function list(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [value];
+function parsed({ key, cert, passphrase }: Material): {
+  keys: KeyObject[];
+  chains: X509Certificate[][];
+} {
+  return {
+    keys: isNothing(key) ? [] : list(key).map((item) => privateKey(item, passphrase)),
+    chains: isNothing(cert) ? [] : list(cert).map((item) => certificates(item, 'options.cert')),
+  };
 }
 
 function privateKey(value: unknown, shared: string | undefined): KeyObject {
   const own = isEncryptedKey(value);
-  const pem = pemText(own ? value.pem : value, 'options.key');
+  const pem = pemText(own ? value.pem : value, 'options.key', true);
   const passphrase: unknown = own && value.passphrase !== undefined ? value.passphrase : shared;
   if (passphrase != null && typeof passphrase !== 'string') {
     const name = 'options.key.passphrase';
@@ -96,56 +117,16 @@ function isEncryptedKey(value: unknown): value is EncryptedKey {
   return typeof value === 'object' && value !== null && 'pem' in value && value.pem !== undefined;
 }
 
-/** One certificate each; of a block without its end, what there is. */
-const certificateBlock =
-  /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(?:(?!-----BEGIN )[\s\S])*?(?:-----END \1-----|(?=-----BEGIN )|$)/g;
-
-function certificates(value: unknown, name: string): X509Certificate[] {
-  const blocks = pemText(value, name).match(certificateBlock);
-  if (blocks === null) throw failure('ERR_OSSL_PEM_NO_START_LINE', name);
-  return blocks.map((block, i) => {
-    if (!block.endsWith('-----') || !block.includes('-----END '))
-      throw failure('ERR_OSSL_PEM_BAD_END_LINE', name, i + 1);
-    try {
-      return new X509Certificate(block);
-    } catch (error) {
-      throw unreadable(error as OffloopError, name, i + 1);
-    }
-  });
-}
-
-/** OpenSSL's code and reason, and which certificate it is about. */
-function unreadable(error: OffloopError, name: string, position: number): OffloopError {
-  const reason = error.message.split(':').at(-1)!;
-  error.message = `${name}: certificate ${position} can't be read (${reason}): expected X.509 in PEM`;
-  return error;
-}
-
-function pemText(value: unknown, name: string): string {
-  if (typeof value === 'string') return value;
-  if (ArrayBuffer.isView(value)) return textOf(value);
-  const expected = 'of type string or an instance of Buffer, TypedArray, or DataView';
-  throw failure('ERR_INVALID_ARG_TYPE', name, expected, received(value, name === 'options.key'));
-}
-
-function textOf(view: ArrayBufferView): string {
-  return Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('latin1');
-}
-
-function pair(
-  keys: readonly KeyObject[],
-  chains: readonly X509Certificate[][],
-  issuers: readonly X509Certificate[],
-): Identity[] {
+function paired(keys: readonly KeyObject[], chains: readonly X509Certificate[][]): Identity[] {
   const unused = new Set(keys);
   const pairs = chains.map((chain, i) => {
-    const key = keys.find((candidate) => chain[0].checkPrivateKey(candidate));
+    const key = keyOf(chain, keys);
     if (key === undefined) {
       const which = `certificate ${i + 1} of ${chains.length}`;
       throw failure('ERR_OSSL_X509_KEY_VALUES_MISMATCH', `${which} matches no key`);
     }
     unused.delete(key);
-    return { key, chain: complete(chain, issuers) };
+    return { key, chain };
   });
   if (unused.size > 0) {
     const which = `${unused.size} of ${keys.length} keys`;
@@ -154,18 +135,26 @@ function pair(
   return pairs;
 }
 
+function keyOf(chain: X509Certificate[], keys: readonly KeyObject[]): KeyObject | undefined {
+  return keys.find((candidate) => chain[0].checkPrivateKey(candidate));
+}
+
+function completed(pairs: Identity[], issuers: readonly X509Certificate[]): Identity[] {
+  return pairs.map(({ key, chain }) => ({ key, chain: complete(chain, issuers) }));
+}
+
 function complete(
   chain: X509Certificate[],
   issuers: readonly X509Certificate[],
 ): X509Certificate[] {
   if (chain.length > 1) return chain;
-  const completed = [...chain];
+  const longer = [...chain];
   for (let last = chain[0]; !last.checkIssued(last);) {
     const issuer = issuers.find((candidate) => last.checkIssued(candidate));
-    // A root is what clients have; a circle is nobody's chain.
-    if (issuer === undefined || issuer.checkIssued(issuer) || completed.includes(issuer)) break;
-    completed.push(issuer);
+    // A circle is nobody's chain.
+    if (issuer === undefined || longer.includes(issuer)) break;
+    longer.push(issuer);
     last = issuer;
   }
-  return completed;
+  return longer;
 }

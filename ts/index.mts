@@ -1,6 +1,7 @@
 // The CommonJS build again, so that classes and state are one for both kinds of importers.
 export {
   acceptTls,
+  adopt,
   createSecureContext,
   createServer,
   SecureContext,
@@ -12,15 +13,15 @@ export {
 } from './index.js';
 export type {
   AcceptOptions,
+  Adopted,
   EncryptedKey,
-  ListenOptions,
+  EncryptedPfx,
   Offload,
   OffloopError,
   Pem,
   ProtocolVersion,
   SecureConnectionListener,
   SecureContextOptions,
-  ServerEvents,
   ServerOptions,
   Stats,
 } from './index.js';

@@ -1,14 +1,17 @@
 /** offloop: TLS off Node's event loop. */
 export { acceptTls, type AcceptOptions, setDefaultContext } from './accept.js';
+export { adopt, type Adopted } from './adopt.js';
+export type { Offload } from './core-options.js';
 export type { OffloopError } from './errors.js';
-export type { ListenOptions } from './listen-arguments.js';
-export type { EncryptedKey, Offload, Pem, ProtocolVersion } from './options.js';
+export type { EncryptedKey } from './identity.js';
+export type { Pem } from './pem.js';
+export type { EncryptedPfx } from './pkcs12.js';
+export type { ProtocolVersion } from './protocol-versions.js';
 export { createSecureContext, SecureContext, type SecureContextOptions } from './secure-context.js';
 export {
   createServer,
   type SecureConnectionListener,
   Server,
-  type ServerEvents,
   type ServerOptions,
 } from './server.js';
 export { stats, type Stats } from './stats.js';

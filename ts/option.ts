@@ -1,12 +1,25 @@
 import { failure, received } from './errors.js';
 
+/** How an option compares with Node's of this name. */
+export interface Comparison {
+  /** Absent: the same. */
+  readonly status?: Status;
+  /** What is different, or why it is refused. */
+  readonly note?: string;
+  /** The code of the error with which it is refused. */
+  readonly error?: string;
+}
+
 /** One option: what it takes, what it becomes, what it is when absent. */
-export interface Option<Input, Value> {
+export interface Option<Input, Value> extends Comparison {
   readonly absent: () => Value;
   readonly parse: (value: unknown, name: string) => Value;
   /** Only a type: what callers may pass. */
   readonly input?: Input;
 }
+
+/** `own`: Node has no such option. */
+export type Status = 'same' | 'different' | 'unsupported' | 'own';
 
 type Table = Record<string, Option<unknown, unknown>>;
 
@@ -36,8 +49,8 @@ export function optionsObject(options: unknown): object {
   throw failure('ERR_INVALID_ARG_TYPE', 'options', 'of type object', received(options));
 }
 
+/** Checked and read where it is used: by Node itself or by the modules that parse it. */
 export function material<Input>(): Option<Input, unknown> {
-  // Read by the modules that parse keys and certificates.
   return { absent: () => undefined, parse: (value) => value };
 }
 
@@ -49,6 +62,16 @@ export function flag<Absent extends boolean | undefined>(
     parse(value, name) {
       if (typeof value === 'boolean') return value;
       throw failure('ERR_INVALID_ARG_TYPE', name, 'of type boolean', received(value));
+    },
+  };
+}
+
+export function callback<F extends (...args: never[]) => unknown>(): Option<F, F | undefined> {
+  return {
+    absent: () => undefined,
+    parse(value, name) {
+      if (typeof value === 'function') return value as F;
+      throw failure('ERR_INVALID_ARG_TYPE', name, 'of type function', received(value));
     },
   };
 }
@@ -94,12 +117,34 @@ export function oneOf<V extends string>(choices: readonly V[], absent: V): Optio
 }
 
 /** An option of Node's that isn't honoured; `neutral` values ask for nothing and are accepted. */
-export function unsupported(neutral: readonly unknown[] = []): Option<unknown, undefined> {
+export function unsupported(
+  note: string,
+  neutral: readonly unknown[] = [],
+): Option<unknown, undefined> {
   return {
     absent: () => undefined,
     parse(value, name) {
       if (neutral.includes(value)) return undefined;
-      throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', name, 'offloop does not honour it');
+      throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', name, note);
     },
+    status: 'unsupported',
+    note,
+    error: REFUSED,
   };
+}
+
+/** An option that Node has too, with another meaning or range; `error`: see Comparison. */
+export function different<Input, Value>(
+  note: string,
+  option: Option<Input, Value>,
+  error: string | null = REFUSED,
+): Option<Input, Value> {
+  return { ...option, status: 'different', note, ...(error !== null && { error }) };
+}
+
+const REFUSED = 'ERR_OFFLOOP_UNSUPPORTED_OPTION';
+
+/** An option that Node does not have. */
+export function own<Input, Value>(option: Option<Input, Value>): Option<Input, Value> {
+  return { ...option, status: 'own' };
 }

@@ -1,6 +1,25 @@
 import tls from 'node:tls';
+import { handshakeOptions } from './core-options.js';
 import { failure, received } from './errors.js';
-import { count, flag, material, oneOf, type Option, text, unsupported } from './option.js';
+import type { HelloCallbacks } from './hello.js';
+import type { EncryptedKey } from './identity.js';
+import {
+  callback,
+  type Comparison,
+  count,
+  different,
+  flag,
+  material,
+  type Option,
+  own,
+  text,
+  unsupported,
+} from './option.js';
+import type { Pem } from './pem.js';
+import type { EncryptedPfx } from './pkcs12.js';
+import { versionOption } from './protocol-versions.js';
+import type { SecureContext } from './secure-context.js';
+import { signatureSchemes } from './signature-algorithms.js';
 
 /**
  * All options, in tables: an entry gives an option's type, default and check; its comment is what
@@ -9,42 +28,61 @@ import { count, flag, material, oneOf, type Option, text, unsupported } from './
  * is refused with ERR_OFFLOOP_UNSUPPORTED_OPTION.
  */
 
-/** Where the cost of a handshake is paid; never on the event loop. */
-export type Offload = 'auto' | 'always' | 'never';
+/** In seconds; the most that RFC 8446 allows for a session. */
+export const WEEK = 7 * 24 * 3600;
 
-/** PEM text, or its bytes. */
-export type Pem = string | NodeJS.ArrayBufferView;
-
-/** A private key with a passphrase of its own. */
-export interface EncryptedKey {
-  pem: Pem;
-  passphrase?: string | undefined;
-}
-
-export type ProtocolVersion = 'TLSv1.2' | 'TLSv1.3';
+const KEYS = 'RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519.';
 
 /** Options of a SecureContext. */
 export const contextOptions = {
-  /** Private keys, PEM; encrypted ones with `passphrase` or their own. Required. */
-  key: material<Pem | readonly (Pem | EncryptedKey)[]>(),
-  /** Certificate chains, PEM, leaf first; one chain for each key, in any order. Required. */
+  /** Private keys, PEM; encrypted ones with `passphrase` or their own. */
+  key: different(KEYS, material<Pem | readonly (Pem | EncryptedKey)[]>()),
+  /** Certificate chains, PEM, leaf first; one chain for each key, in any order. */
   cert: material<Pem | readonly Pem[]>(),
+  /** Keys with their certificates as PKCS #12; further certificates in it are trusted as `ca`. */
+  pfx: different(KEYS, material<Pem | readonly (Pem | EncryptedPfx)[]>()),
+  /** Opens encrypted keys and `pfx` that bring none of their own. */
+  passphrase: text(undefined, true),
   /** Authorities for client certificates, PEM. Default: Node's root certificates. */
   ca: material<Pem | readonly Pem[]>(),
-  /** Opens encrypted keys that bring none of their own. */
-  passphrase: text(undefined, true),
+  /** Trust the certificates of `ca` that are no roots too. Default: false. */
+  allowPartialTrustChain: flag(false),
+  /** Revocation lists for client certificates, PEM. Default: none, nothing is looked up. */
+  crl: material<Pem | readonly Pem[]>(),
   /** Lowest protocol version. Default: `tls.DEFAULT_MIN_VERSION`, at least TLSv1.2. */
-  minVersion: version('minimum'),
+  minVersion: different('TLSv1.2 is the oldest version.', versionOption('minimum')),
   /** Highest protocol version. Default: `tls.DEFAULT_MAX_VERSION`. */
-  maxVersion: version('maximum'),
+  maxVersion: different('TLSv1.2 is the oldest version.', versionOption('maximum')),
+  /** Versions, by the name of an OpenSSL method, such as `TLSv1_2_method`; legacy. */
+  secureProtocol: different(
+    '`TLS_method`, `SSLv23_method`, `TLSv1_2_method` and their `_server_method`; TLSv1.2 is the oldest version.',
+    material<string>(),
+  ),
+  /** SSL_OP_* of OpenSSL, ored. */
+  secureOptions: different(
+    'Bits are honoured, accepted where they can have no effect, or else refused.',
+    material<number>(),
+  ),
+  /** Cipher suites, in OpenSSL's words. Default: `tls.DEFAULT_CIPHERS`. */
+  ciphers: different(
+    'Of what it selects, the suites of TLS 1.3 and ECDHE with AES-GCM or ChaCha20-Poly1305; when it prefers others to them, or no such is left for the key, it is refused. `@SECLEVEL` is at most 2.',
+    material<string>(),
+  ),
+  /** Prefer the server's order of cipher suites. Default: true, as tls.createServer's. */
+  honorCipherOrder: flag(true),
+  /** Signature algorithms, OpenSSL's or IANA's names, `:` between them, best first. */
+  sigalgs: different('No SHA-1, SHA-224, DSA or Ed448.', {
+    absent: () => undefined,
+    parse: signatureSchemes,
+  } as Option<string, string[] | undefined>),
   /**
    * Key exchange groups, `:` between them, best first; `auto` is X25519MLKEM768, X25519, P-256,
    * P-384. Default: `tls.DEFAULT_ECDH_CURVE`.
    */
-  ecdhCurve: {
-    absent: () => groups(tls.DEFAULT_ECDH_CURVE, 'tls.DEFAULT_ECDH_CURVE'),
+  ecdhCurve: different('X25519MLKEM768, X25519, P-256 and P-384.', {
+    absent: () => groups(tls.DEFAULT_ECDH_CURVE || 'auto', 'tls.DEFAULT_ECDH_CURVE'),
     parse: groups,
-  } as Option<string, string[] | undefined>,
+  } as Option<string, string[] | undefined>),
   /** Protocols for ALPN, best first: names, or the wire format in one buffer. Default: none. */
   ALPNProtocols: { absent: () => [], parse: alpnProtocols } as Option<
     readonly (string | Uint8Array)[] | NodeJS.ArrayBufferView,
@@ -53,91 +91,113 @@ export const contextOptions = {
   /** Ask clients for a certificate. Default: false. */
   requestCert: flag(false),
   /** With `requestCert`: refuse clients without a valid certificate. Default: true. */
-  rejectUnauthorized: flag(true),
-  /** Prefer the server's order of cipher suites. Default: true, as tls.createServer's. */
-  honorCipherOrder: flag(true),
+  rejectUnauthorized: different(
+    "An invalid certificate is refused by an alert in the handshake; Node completes it and hangs up. The server's 'tlsClientError' is Node's ECONNRESET, with the reason as its `cause`.",
+    flag(true),
+    'ECONNRESET',
+  ),
+  /** Binds sessions to this application, 32 bytes at most. Default: none. */
+  sessionIdContext: material<string>(),
   /** Lifetime of tickets and sessions, in seconds, at most 7 days (RFC 8446). Default: 300. */
-  sessionTimeout: count(300, 7 * 24 * 3600, 1),
-  allowPartialTrustChain: unsupported([false]),
-  certificateCompression: unsupported(),
-  ciphers: unsupported([tls.DEFAULT_CIPHERS]),
-  clientCertEngine: unsupported(),
-  crl: unsupported(),
-  dhparam: unsupported(),
-  pfx: unsupported(),
-  privateKeyEngine: unsupported(),
-  privateKeyIdentifier: unsupported(),
-  secureOptions: unsupported([0]),
-  secureProtocol: unsupported(),
-  sessionIdContext: unsupported(),
-  sigalgs: unsupported(),
-  ticketKeys: unsupported(),
+  sessionTimeout: different(
+    '7 days at most; servers cut what is more, `createSecureContext` of offloop refuses it, and its default is 300.',
+    count(300, WEEK, 1),
+    'ERR_OUT_OF_RANGE',
+  ),
+  /** 48 bytes that seal session tickets, to be shared by processes. Default: rotating keys. */
+  ticketKeys: different(
+    'Keys that were set open tickets until `sessionTimeout` after others took their place; those of nobody rotate. TLS 1.2 and 1.3 alike.',
+    material<NodeJS.ArrayBufferView>(),
+    null,
+  ),
+  certificateCompression: unsupported('the core does not compress certificates'),
+  clientCertEngine: unsupported('the core has no engines'),
+  dhparam: unsupported('the core has no finite-field Diffie-Hellman'),
+  privateKeyEngine: unsupported('the core has no engines'),
+  privateKeyIdentifier: unsupported('the core has no engines'),
 };
 
 const HANDSHAKE_TIMEOUT = 120_000;
 
-/** Options of a connection, whichever way it comes. */
-export const connectionOptions = {
+/** Options of acceptTls beside those of a context. */
+export const acceptOptions = {
+  ...handshakeOptions,
+  /** The context, by Node's name for it: one of `createSecureContext`, offloop's or Node's. */
+  secureContext: material<SecureContext | tls.SecureContext>(),
   /**
    * Time for a handshake, in ms, from the hand-over of its connection to its last byte. Default:
    * 120000; so does 0, as in Node.
    */
   handshakeTimeout: handshakeTimeout(),
-  /** Largest ClientHello, in bytes; longer ones are refused. Default: 32768. */
-  clientHelloLimit: count(32 * 1024, 64 * 1024, 512),
-  /**
-   * Where handshakes are computed: `always` in the pool, `never` there but on the I/O worker,
-   * `auto` on the worker while it has nothing else to do and the handshake is cheap. Default: auto.
-   */
-  offload: oneOf<Offload>(['auto', 'always', 'never'], 'auto'),
+  /** Chooses the context by the name that the client asks for; `this` is the socket. */
+  SNICallback: callback<NonNullable<HelloCallbacks['SNICallback']>>(),
+  /** Chooses the protocol of ALPN, instead of `ALPNProtocols`; `this` is the socket. */
+  ALPNCallback: callback<NonNullable<HelloCallbacks['ALPNCallback']>>(),
+  /** Trace records and handshake messages to standard error. Default: false. */
+  enableTrace: flag(false),
   /** Bytes a socket buffers in each direction before it says so. Default: Node's. */
   highWaterMark: count(undefined, Number.MAX_SAFE_INTEGER),
-  ALPNCallback: unsupported(),
-  SNICallback: unsupported(),
-  enableTrace: unsupported([false]),
-  pskCallback: unsupported(),
-  pskIdentityHint: unsupported(),
-  requestOCSP: unsupported([false]),
-  secureContext: unsupported(),
-};
-
-/** Options of a Server beside those of its context. */
-export const serverOptions = {
-  ...connectionOptions,
-  /** Keep the writable side open after the peer's end. Default: false. */
-  allowHalfOpen: flag(false),
-  /** Don't read until `socket.resume()`. Default: false. */
-  pauseOnConnect: flag(false),
-  /** Send small writes at once (TCP_NODELAY). Default: false. */
-  noDelay: flag(false),
-  /** Probe idle connections (SO_KEEPALIVE). Default: false. */
-  keepAlive: flag(false),
-  /** Idle time before the first probe, in ms. Default: 0, the system's. */
-  keepAliveInitialDelay: count(0, 2 ** 31 - 1),
-  /** Connections beyond this are dropped with a 'drop' event. Default: no limit. */
-  maxConnections: count(undefined, 2 ** 32 - 1),
-  blockList: unsupported(),
-  keepAliveCount: unsupported(),
-  keepAliveInterval: unsupported(),
-  reusePort: unsupported([false]),
-  typeOfService: unsupported(),
-};
-
-/** Options of acceptTls beside those of a context. */
-export const acceptOptions = {
-  ...connectionOptions,
   /** Keep the writable side open after the peer's end. Default: as the socket below. */
   allowHalfOpen: flag(undefined),
   /** Don't read until `socket.resume()`. Default: false. */
   pauseOnConnect: flag(false),
   /** Gives the handshake up: the promise rejects with an AbortError. Default: none. */
-  signal: {
+  signal: own({
     absent: () => undefined,
     parse(value, name) {
       if (value instanceof AbortSignal) return value;
       throw failure('ERR_INVALID_ARG_TYPE', name, 'an instance of AbortSignal', received(value));
     },
-  } as Option<AbortSignal, AbortSignal | undefined>,
+  } as Option<AbortSignal, AbortSignal | undefined>),
+  pskCallback: unsupported('the core has no pre-shared keys'),
+  pskIdentityHint: unsupported('the core has no pre-shared keys'),
+  requestOCSP: unsupported('only clients ask for OCSP', [false]),
+};
+
+/**
+ * Options of servers, beside those of their context, that Node's own constructors check and keep:
+ * how what comes of them compares with node:tls.
+ */
+export const serverOptions: Readonly<Record<string, Comparison>> = {
+  ALPNCallback: {
+    status: 'different',
+    note: 'SNICallback is asked first in every version; Node asks ALPNCallback first in TLS 1.3.',
+  },
+  SNICallback: {
+    status: 'different',
+    note: 'A context that node:tls made before offloop was loaded fails the handshake: nobody is shown its key.',
+    error: 'ERR_OFFLOOP_UNSUPPORTED_OPTION',
+  },
+  allowHalfOpen: {},
+  blockList: {
+    status: 'different',
+    note: 'With it Node accepts the connections, on the event loop; the core takes them from there.',
+  },
+  enableTrace: {
+    status: 'different',
+    note: 'The trace is shorter: records, and the names of handshake messages that are not encrypted.',
+  },
+  handshakeTimeout: {
+    status: 'different',
+    note: 'The deadline of a handshake closes its connection; Node emits the error and leaves the connection open.',
+    error: 'ERR_TLS_HANDSHAKE_TIMEOUT',
+  },
+  highWaterMark: {
+    status: 'different',
+    note: 'It holds for the TLS sockets; Node gives it to the TCP sockets below them alone.',
+  },
+  keepAlive: {},
+  keepAliveInitialDelay: {},
+  noDelay: {},
+  pauseOnConnect: {},
+  pskCallback: {
+    status: 'unsupported',
+    note: 'The core has no pre-shared keys.',
+    error: 'ERR_OFFLOOP_UNSUPPORTED_OPTION',
+  },
+  pskIdentityHint: { note: 'Without `pskCallback` it does nothing.' },
+  requestOCSP: { note: 'Of clients; servers ignore it.' },
+  secureContext: { note: 'Of `tls.TLSSocket`; servers ignore it.' },
 };
 
 function handshakeTimeout(): Option<number, number> {
@@ -145,26 +205,6 @@ function handshakeTimeout(): Option<number, number> {
   return {
     absent: milliseconds.absent,
     parse: (value, name) => milliseconds.parse(value, name) || HANDSHAKE_TIMEOUT,
-  };
-}
-
-function version(bound: 'minimum' | 'maximum'): Option<ProtocolVersion, ProtocolVersion> {
-  return {
-    absent() {
-      const node = bound === 'minimum' ? tls.DEFAULT_MIN_VERSION : tls.DEFAULT_MAX_VERSION;
-      return node === 'TLSv1.3' ? 'TLSv1.3' : 'TLSv1.2';
-    },
-    parse(value, name) {
-      if (value === 'TLSv1.2' || value === 'TLSv1.3') return value;
-      if (value === 'TLSv1' || value === 'TLSv1.1')
-        throw failure(
-          'ERR_OFFLOOP_UNSUPPORTED_OPTION',
-          `${name} ${value}`,
-          'TLSv1.2 is the oldest',
-        );
-      const shown = typeof value === 'string' ? `"${value}"` : received(value);
-      throw failure('ERR_TLS_INVALID_PROTOCOL_VERSION', shown, bound);
-    },
   };
 }
 

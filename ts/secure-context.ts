@@ -1,10 +1,23 @@
-import { createHash } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
-import { failure, received } from './errors.js';
-import { authorities, defaultAuthorities, type Identity, identities } from './identity.js';
-import { NativeContext } from './native.js';
-import { type Inputs, optionsObject, parseOptions } from './option.js';
-import { contextOptions, type ProtocolVersion } from './options.js';
+import {
+  authorities,
+  defaultAuthorities,
+  defaultRoots,
+  opensslAuthorities,
+} from './certificates.js';
+import { cipherSelection, type SuiteB, suiteVersion } from './cipher-list.js';
+import { failure } from './errors.js';
+import { type Identity, identities, opensslIdentities } from './identity.js';
+import { NativeContext, NativeTicketKeys } from './native.js';
+import { judge, selectsCiphers } from './openssl.js';
+import { type Inputs, optionsObject, parseOptions, type Values } from './option.js';
+import { contextOptions } from './options.js';
+import { bytesOf } from './pem.js';
+import { openPfx } from './pkcs12.js';
+import { methodVersions, type ProtocolVersions, protocolVersions } from './protocol-versions.js';
+import { revocationLists } from './revocation-lists.js';
+import { secureOptions } from './secure-options.js';
 
 /** Options of `createSecureContext`: Node's, and each that can't be honoured throws. */
 export type SecureContextOptions = Inputs<typeof contextOptions>;
@@ -24,47 +37,55 @@ export interface ServerPolicy {
  * `rejectUnauthorized` to it; `acceptTls` takes those of the context.
  */
 export class SecureContext {
-  readonly #identities: readonly Identity[];
-  readonly #roots: Uint8Array[];
+  readonly #own: Certificates;
+  readonly #session: Session;
   readonly #policy: ServerPolicy;
-  readonly #settings: Settings;
-  readonly #variants = new Map<string, NativeContext>();
+  readonly #ticketKeys: NativeTicketKeys;
+  /** By the context that gives the session's settings, and by policy. */
+  readonly #variants = new WeakMap<SecureContext, Map<string, NativeContext>>();
 
   /**
-   * @throws ERR_MISSING_ARGS, ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE,
-   * ERR_TLS_INVALID_PROTOCOL_VERSION, ERR_OSSL_PEM_NO_START_LINE, ERR_OSSL_UNSUPPORTED,
-   * ERR_OSSL_BAD_DECRYPT, ERR_OSSL_X509_KEY_VALUES_MISMATCH, ERR_OFFLOOP_UNSUPPORTED_OPTION
+   * `judged`: Node has taken these options, and what it takes silently is taken too. For internal
+   * use.
+   *
+   * @throws ERR_MISSING_ARGS, ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+   * ERR_TLS_INVALID_PROTOCOL_VERSION, ERR_TLS_INVALID_PROTOCOL_METHOD,
+   * ERR_TLS_PROTOCOL_VERSION_CONFLICT, ERR_OSSL_PEM_NO_START_LINE, ERR_OSSL_UNSUPPORTED,
+   * ERR_OSSL_BAD_DECRYPT, ERR_OSSL_X509_KEY_VALUES_MISMATCH, ERR_SSL_EE_KEY_TOO_SMALL,
+   * ERR_SSL_NO_CIPHER_MATCH, ERR_SSL_INVALID_COMMAND, ERR_CRYPTO_OPERATION_FAILED,
+   * ERR_OFFLOOP_UNSUPPORTED_OPTION
    */
-  constructor(options?: SecureContextOptions) {
-    const values = parseOptions(contextOptions, optionsObject(options));
-    const { minVersion, maxVersion, honorCipherOrder, sessionTimeout, ecdhCurve } = values;
-    if (minVersion > maxVersion) {
-      const expected = `at least options.minVersion, '${minVersion}'`;
-      throw failure('ERR_INVALID_ARG_VALUE', 'options.maxVersion', expected, `'${maxVersion}'`);
-    }
-    const issuers = authorities(values.ca);
-    this.#identities = identities(values.key, values.cert, values.passphrase, issuers);
-    this.#roots = issuers.map((issuer) => issuer.raw);
-    this.#settings = {
-      minVersion,
-      maxVersion,
-      honorCipherOrder,
-      sessionTimeout,
-      groups: ecdhCurve,
-    };
+  constructor(options?: SecureContextOptions, judged = false) {
+    const given = optionsObject(options);
+    const values = parseOptions(contextOptions, given);
+    if (!judged) judge(given);
+    this.#own = certificatesOf(values, judged);
+    this.#session = sessionOf(values, this.#own.identities);
+    this.#ticketKeys = new NativeTicketKeys(
+      values.ticketKeys == null ? undefined : bytesOf(values.ticketKeys as ArrayBufferView),
+    );
     this.#policy = {
       alpnProtocols: values.ALPNProtocols,
       requestCert: values.requestCert,
       rejectUnauthorized: values.rejectUnauthorized,
     };
     // Now rather than at the first connection: what the core refuses is an error here.
-    this.#native(this.#policy);
+    this.#native(this.#policy, this);
     Object.freeze(this);
   }
 
-  /** @internal The core's side, with the policy of a server or with the context's own. */
-  static native(context: SecureContext, policy?: ServerPolicy): NativeContext {
-    return context.#native(policy ?? context.#policy);
+  /**
+   * @internal The core's side, with the policy of a server or with the context's own.
+   *
+   * A context for one name brings its certificates and authorities; all else it takes from
+   * `server`, the context for all names, as in Node. Without a certificate it brings nothing.
+   */
+  static native(
+    context: SecureContext,
+    policy: ServerPolicy = context.#policy,
+    server: SecureContext = context,
+  ): NativeContext {
+    return (SecureContext.hasIdentity(context) ? context : server).#native(policy, server);
   }
 
   /** @internal */
@@ -72,43 +93,78 @@ export class SecureContext {
     return context.#policy;
   }
 
-  #native(policy: ServerPolicy): NativeContext {
+  /** @internal Has it a key with a certificate? Without, every handshake fails. */
+  static hasIdentity(context: SecureContext): boolean {
+    return context.#own.identities.length > 0;
+  }
+
+  /** @internal Whom it trusts as issuers of client certificates. */
+  static authorities(context: SecureContext): readonly X509Certificate[] {
+    const { authorities: own, withDefaults } = context.#own;
+    return withDefaults ? [...defaultAuthorities(), ...own] : own;
+  }
+
+  /** @internal Who issued this certificate of one of its identities, if that one is trusted. */
+  static issuerOf(context: SecureContext, certificate: Buffer): X509Certificate | undefined {
+    const leaves = context.#own.identities.map(({ chain: [leaf] }) => leaf);
+    const leaf = leaves.find(({ raw }) => raw.equals(certificate));
+    return leaf && SecureContext.authorities(context).find((issuer) => leaf.checkIssued(issuer));
+  }
+
+  /** @internal The 48 bytes that seal new tickets. */
+  static getTicketKeys(context: SecureContext): Buffer {
+    return context.#ticketKeys.get();
+  }
+
+  /** @internal Seals new tickets with these 48 bytes. */
+  static setTicketKeys(context: SecureContext, keys: Uint8Array): void {
+    context.#ticketKeys.set(keys);
+  }
+
+  #native(policy: ServerPolicy, server: SecureContext): NativeContext {
+    let variants = this.#variants.get(server);
+    if (variants === undefined) this.#variants.set(server, (variants = new Map()));
     const name = policyName(policy);
-    const known = this.#variants.get(name);
+    const known = variants.get(name);
     if (known !== undefined) return known;
-    const { groups, ...settings } = this.#settings;
-    const secrets = this.#identities.map(({ key }) => key.export({ type: 'pkcs8', format: 'der' }));
+    const native = this.#make(policy, server);
+    variants.set(name, native);
+    return native;
+  }
+
+  #make(policy: ServerPolicy, server: SecureContext): NativeContext {
+    const own = this.#own;
+    const { groups, signatureSchemes, ...settings } = server.#session;
+    const secrets = own.identities.map(({ key }) => key.export({ type: 'pkcs8', format: 'der' }));
     try {
-      const native = new NativeContext({
+      return new NativeContext({
         ...settings,
-        ...(groups === undefined ? undefined : { groups }),
-        ...(policy.requestCert ? { clientAuth: this.#clientAuth(policy) } : undefined),
-        identities: this.#identities.map(({ chain }, i) => ({
+        ...(groups && { groups }),
+        ...(signatureSchemes && { signatureSchemes }),
+        ...(policy.requestCert && { clientAuth: this.#clientAuth(policy) }),
+        crls: own.crls,
+        identities: own.identities.map(({ chain }, i) => ({
           chain: chain.map((certificate) => certificate.raw),
           key: secrets[i],
         })),
         alpnProtocols: policy.alpnProtocols,
-        tickets: true,
+        ticketKeys: server.#ticketKeys,
       });
-      this.#variants.set(name, native);
-      return native;
     } finally {
       for (const secret of secrets) secret.fill(0);
     }
   }
 
-  #clientAuth(policy: ServerPolicy): { roots: Uint8Array[]; rejectUnauthorized: boolean } {
-    const roots = this.#roots.length > 0 ? this.#roots : defaultAuthorities();
-    return { roots, rejectUnauthorized: policy.rejectUnauthorized };
+  #clientAuth(policy: ServerPolicy): {
+    roots: Uint8Array[];
+    partialChain: boolean;
+    rejectUnauthorized: boolean;
+  } {
+    const { authorities: trusted, partialChain, withDefaults } = this.#own;
+    const own = trusted.map(({ raw }) => raw);
+    const roots = withDefaults ? [...defaultRoots(), ...own] : own;
+    return { roots, partialChain, rejectUnauthorized: policy.rejectUnauthorized };
   }
-}
-
-interface Settings {
-  minVersion: ProtocolVersion;
-  maxVersion: ProtocolVersion;
-  honorCipherOrder: boolean;
-  sessionTimeout: number;
-  groups: string[] | undefined;
 }
 
 /** Parses keys, certificates and settings once, for many connections. Throws as SecureContext. */
@@ -116,63 +172,107 @@ export function createSecureContext(options?: SecureContextOptions): SecureConte
   return new SecureContext(options);
 }
 
-/** A context, or the options of one: the same values are parsed once. */
-export function contextOf(value: unknown, name: string): SecureContext {
-  if (value instanceof SecureContext) return value;
-  if (typeof value !== 'object' || value === null) {
-    const expected = 'an instance of SecureContext or its options';
-    throw failure('ERR_INVALID_ARG_TYPE', name, expected, received(value));
-  }
-  return cachedContext(value);
+/** What a context for one name brings along. */
+interface Certificates {
+  identities: readonly Identity[];
+  authorities: readonly X509Certificate[];
+  /** Node's authorities are trusted too. */
+  withDefaults: boolean;
+  /** So are those of `authorities` that are no roots. */
+  partialChain: boolean;
+  crls: Uint8Array[];
 }
 
-const CACHED = 64;
-const cache = new Map<string, SecureContext>();
-
-/** The context of these options, from the last 64 that were asked for. */
-export function cachedContext(options: object): SecureContext {
-  const digest = digestOf(options);
-  const known = cache.get(digest);
-  const context = known ?? new SecureContext(options);
-  // Put last: the oldest leaves first.
-  cache.delete(digest);
-  cache.set(digest, context);
-  if (cache.size > CACHED) cache.delete(cache.keys().next().value!);
-  return context;
+/** What the context of a whole server decides. */
+interface Session extends ProtocolVersions {
+  cipherSuites: string[];
+  groups: string[] | undefined;
+  signatureSchemes: string[] | undefined;
+  honorCipherOrder: boolean;
+  sessionIdContext: Uint8Array;
+  sessionTimeout: number;
+  tickets: boolean;
 }
 
-/** Keyed by digest, so that the cache keeps no key or passphrase. */
-function digestOf(options: object): string {
-  const hash = createHash('sha256');
-  // What absent options mean, which a program may change.
-  feed(hash, [tls.DEFAULT_MIN_VERSION, tls.DEFAULT_MAX_VERSION, tls.DEFAULT_ECDH_CURVE]);
-  for (const name of Object.keys(contextOptions)) {
-    const value = (options as Record<string, unknown>)[name];
-    if (value == null) continue;
-    hash.update(`${name}=`);
-    feed(hash, value);
-  }
-  return hash.digest('base64');
+type ContextValues = Values<typeof contextOptions>;
+
+function certificatesOf(values: ContextValues, judged: boolean): Certificates {
+  const { key, cert, passphrase, ca } = values;
+  const opened = values.pfx == null ? [] : openPfx(values.pfx, passphrase);
+  const trusted = [
+    ...(ca ? (judged ? opensslAuthorities : authorities)(ca) : []),
+    ...opened.flatMap((each) => each.authorities),
+  ];
+  const material = { key, cert, passphrase, opened: opened.map(({ identity }) => identity) };
+  return {
+    identities: (judged ? opensslIdentities : identities)(material, trusted),
+    authorities: trusted,
+    withDefaults: !ca,
+    partialChain: values.allowPartialTrustChain,
+    crls: values.crl == null ? [] : revocationLists(values.crl),
+  };
 }
 
-function feed(hash: ReturnType<typeof createHash>, value: unknown): void {
-  if (typeof value === 'string') {
-    hash.update(`s${Buffer.byteLength(value)}:`).update(value);
-  } else if (ArrayBuffer.isView(value)) {
-    hash.update(`b${value.byteLength}:`).update(value as Uint8Array);
-  } else if (Array.isArray(value)) {
-    hash.update(`a${value.length}:`);
-    for (const item of value) feed(hash, item);
-  } else if (typeof value === 'object' && value !== null) {
-    // As `Pem` reads them: its own or inherited, by whatever getter.
-    const { pem, passphrase } = value as { pem?: unknown; passphrase?: unknown };
-    hash.update('o');
-    feed(hash, pem);
-    feed(hash, passphrase);
-    hash.update(';');
-  } else {
-    hash.update(`${typeof value}:${String(value)};`);
+function sessionOf(values: ContextValues, own: readonly Identity[]): Session {
+  const asked = secureOptions(Number(values.secureOptions ?? 0), 'options.secureOptions');
+  const { secureProtocol } = values;
+  const spoken = protocolVersions({
+    minVersion: values.minVersion,
+    maxVersion: values.maxVersion,
+    secureProtocol: secureProtocol ? methodVersions(secureProtocol) : undefined,
+    secureOptions: asked,
+  });
+  const { suiteB, ...ciphers } = ciphersOf(values, spoken, own);
+  return {
+    ...ciphers,
+    groups: suiteB?.groups ?? values.ecdhCurve,
+    signatureSchemes: values.sigalgs ?? suiteB?.signatureSchemes,
+    honorCipherOrder: values.honorCipherOrder || asked.honorCipherOrder,
+    sessionIdContext: Buffer.from((values.sessionIdContext as string | null | undefined) ?? ''),
+    sessionTimeout: values.sessionTimeout,
+    tickets: asked.tickets,
+  };
+}
+
+const MAX_SECURITY_LEVEL = 2;
+
+/**
+ * The suites, and for which of the versions there are some. What Node would speak must not just
+ * vanish, nor what is preferred.
+ */
+function ciphersOf(
+  values: ContextValues,
+  versions: ProtocolVersions,
+  own: readonly Identity[],
+): ProtocolVersions & { cipherSuites: string[]; suiteB: SuiteB | undefined } {
+  const given = values.ciphers as string | null | undefined;
+  const text = given || tls.DEFAULT_CIPHERS;
+  const refused = (reason: string): Error => {
+    const shown = `${given ? 'options.ciphers' : 'tls.DEFAULT_CIPHERS'} "${text}"`;
+    return failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', shown, reason);
+  };
+  const { suites, suiteB, namesTls12, securityLevel, missed, others } = cipherSelection(text);
+  if ((securityLevel ?? 0) > MAX_SECURITY_LEVEL)
+    throw refused(`@SECLEVEL is ${MAX_SECURITY_LEVEL} at most`);
+  const { maxVersion } = versions;
+  // As in Node, names of TLS 1.3 alone mean that nothing older is spoken.
+  const minVersion = namesTls12 ? versions.minVersion : maxVersion;
+  for (const version of new Set([minVersion, maxVersion])) {
+    if (!suites.some((suite) => suiteVersion(suite) === version))
+      throw refused(`it selects no suite of ${version} that the core has`);
+    // What somebody asked for above all; a default is nobody's wish.
+    const preferred = given ? missed[version].find(selectsCiphers) : undefined;
+    if (preferred !== undefined) throw refused(`the core has no ${preferred}`);
   }
+  const serves = ({ key }: Identity): boolean =>
+    suites.some((suite) => suite.includes(isRsa(key) ? '-RSA-' : '-ECDSA-'));
+  if (minVersion === 'TLSv1.2' && own.length > 0 && !own.some(serves) && selectsCiphers(others))
+    throw refused('of what suits the key, the core has nothing');
+  return { minVersion, maxVersion, cipherSuites: suites, suiteB };
+}
+
+function isRsa({ asymmetricKeyType: type }: KeyObject): boolean {
+  return type === 'rsa' || type === 'rsa-pss';
 }
 
 function policyName(policy: ServerPolicy): string {

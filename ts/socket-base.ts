@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { failure, received } from './errors.js';
+import type { SecureContext } from './secure-context.js';
 
 /** How a TlsSocket behaves as a stream. */
 export interface TlsSocketOptions {
@@ -10,6 +11,10 @@ export interface TlsSocketOptions {
   highWaterMark: number | undefined;
   /** Don't flow until `resume()`. */
   pauseOnConnect: boolean;
+  /** What is asked of the client's certificate. Default: nothing. */
+  policy?: { requestCert: boolean; rejectUnauthorized: boolean } | undefined;
+  /** The context that a client of this name was served with; undefined: it is not known. */
+  contextFor?: ((servername: string | false) => SecureContext | undefined) | undefined;
 }
 
 /**
@@ -30,10 +35,28 @@ Base.prototype = Object.create(tls.TLSSocket.prototype, {
   constructor: { value: Base, writable: true, configurable: true },
 });
 
+/** A net.Socket under a TLS socket, as far as it is used here. */
+interface Beneath {
+  _getpeername(): object;
+  _getsockname(): object;
+  /** Node's name for 'there was traffic'. */
+  _unrefTimer(): void;
+}
+
 /** The parts of a socket that no connection is needed for. */
 export class SocketBase extends Base {
   /** Idle time in ms after which 'timeout' is emitted, as `setTimeout` set it. */
   declare timeout?: number;
+  // What Node's own methods work with.
+  declare secureConnecting: boolean;
+  declare _secureEstablished: boolean;
+  declare _controlReleased: boolean;
+  declare _hadError: boolean;
+  /** @internal The net.Socket beneath, if there is one. */
+  declare _parent: Beneath | null;
+  declare _tlsError: (error: Error) => Error | null;
+  declare _emitTLSError: (error: Error) => void;
+  declare _releaseControl: () => boolean;
   private _timer: NodeJS.Timeout | null = null;
 
   // Timers. net.Socket's own need symbols that only its constructor sets.
@@ -61,6 +84,8 @@ export class SocketBase extends Base {
   /** @internal Node's name for 'there was traffic'. */
   _unrefTimer(): void {
     if (this._timer !== null) this._timer.refresh();
+    // What goes over this socket goes over the one beneath.
+    if (this._parent !== null) this._parent._unrefTimer();
   }
 
   /** @internal */
@@ -79,58 +104,15 @@ export class SocketBase extends Base {
   override connect(): never {
     throw unsupported('connect()', 'a server-side socket is connected already');
   }
+}
 
-  setServername(_name: string): never {
-    throw failure('ERR_TLS_SNI_FROM_SERVER');
-  }
-
-  override enableTrace(): never {
-    throw unsupported('enableTrace()', 'OpenSSL writes that trace, and is not used');
-  }
-
-  override exportKeyingMaterial(): never {
-    throw unsupported('exportKeyingMaterial()', 'not built yet');
-  }
-
-  override getFinished(): never {
-    throw unsupported('getFinished()', 'rustls does not show Finished messages');
-  }
-
-  override getPeerFinished(): never {
-    throw unsupported('getPeerFinished()', 'rustls does not show Finished messages');
-  }
-
-  override getSession(): never {
-    throw unsupported('getSession()', 'not built yet');
-  }
-
-  override getSharedSigalgs(): never {
-    throw unsupported('getSharedSigalgs()', 'not built yet');
-  }
-
-  override renegotiate(): never {
-    throw unsupported('renegotiate()', 'rustls never renegotiates');
-  }
-
-  override setMaxSendFragment(): never {
-    throw unsupported('setMaxSendFragment()', 'not built yet');
-  }
-
-  override setKeyCert(): never {
-    throw unsupported('setKeyCert()', 'the handshake is over');
-  }
-
-  setSession(): never {
-    throw unsupported('setSession()', 'clients resume sessions, servers do not');
-  }
-
-  override getTypeOfService(): never {
-    throw unsupported('getTypeOfService()', 'not built yet');
-  }
-
-  override setTypeOfService(): never {
-    throw unsupported('setTypeOfService()', 'not built yet');
-  }
+// Where Node has them, from 24 on: the core has no such operation, and a value must not be lost.
+for (const name of ['getTypeOfService', 'setTypeOfService']) {
+  if (!(name in tls.TLSSocket.prototype)) continue;
+  const value = (): never => {
+    throw unsupported(`${name}()`, 'the core has no way to the system’s setting');
+  };
+  Object.defineProperty(SocketBase.prototype, name, { value, writable: true, configurable: true });
 }
 
 /** Properties that Node sets in constructors, for every socket the same here. */
@@ -139,6 +121,8 @@ const constants = {
   connecting: false,
   secureConnecting: false,
   _secureEstablished: true,
+  _securePending: false,
+  _newSessionPending: false,
   _controlReleased: true,
   _hadError: false,
   timeout: 0,

@@ -1,0 +1,30 @@
+import type tls from 'node:tls';
+import { attach } from './attach.js';
+import type { CoreOptions } from './core-options.js';
+
+/** A server on the core, and the way back. */
+export interface Adopted {
+  /**
+   * The server is Node's own again: what connects from now on costs the event loop. Connections
+   * that are open stay on the core until they end. Idempotent.
+   */
+  release(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Moves an existing server onto the core, in place: one made by `tls.createServer`,
+ * `https.createServer` or `http2.createSecureServer`, by a framework for example, listening or
+ * not. Its contexts come with it; those of `addContext` only if they were made by `offloop/tls` or
+ * under `offloop/register`, since Node tells nobody a context's key.
+ *
+ * Connections that are open already stay with Node.
+ *
+ * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION where the server needs what the core can't do,
+ * ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE if it is on the core already.
+ */
+export function adopt(server: tls.Server, options: Omit<CoreOptions, 'fallback'> = {}): Adopted {
+  const attachment = attach(server, { ...options, fallback: false });
+  const release = (): void => attachment.detach();
+  return { release, [Symbol.dispose]: release };
+}

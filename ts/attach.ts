@@ -1,0 +1,322 @@
+import http2 from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import tls from 'node:tls';
+import { isTraced } from './command-line.js';
+import { type CoreOptions, coreOptions } from './core-options.js';
+import { failure, received } from './errors.js';
+import { contextOf } from './context-of.js';
+import { canFallBack, warnOfFallback } from './fallback.js';
+import type { HelloCallbacks } from './hello.js';
+import { http2Socket } from './http2-socket.js';
+import { internalOf } from './internals.js';
+import { Listening } from './listening.js';
+import { contextOfServer, createSecureContext, isNodeContext } from './node-context.js';
+import { parseOptions } from './option.js';
+import { SecureContext, type ServerPolicy } from './secure-context.js';
+import { type NodeServer, questions, ServerCore } from './server-core.js';
+import { TlsSocket } from './tls-socket.js';
+
+const attachments = new WeakMap<tls.Server, Attachment>();
+
+/**
+ * Moves a server of Node's onto the core, in place.
+ *
+ * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION, ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE if it is
+ * there already.
+ */
+export function attach(server: tls.Server, options: CoreOptions): Attachment {
+  if (isAttached(server))
+    throw failure(
+      'ERR_INVALID_ARG_VALUE',
+      'server',
+      'a server that is not on the core yet',
+      'one that is',
+    );
+  const attachment = new Attachment(server as NodeServer, options);
+  attachments.set(server, attachment);
+  return attachment;
+}
+
+/** Is it on the core? */
+export function isAttached(server: tls.Server): boolean {
+  return attachments.has(server);
+}
+
+type Listener = (this: tls.Server, ...args: never[]) => void;
+
+/** A server of Node's on the core: what was replaced in it, and the way back. */
+export class Attachment {
+  private readonly core: ServerCore;
+  private readonly listening: Listening;
+  private readonly fallback: boolean;
+  /** What a context of offloop's own decides where the server doesn't. */
+  private readonly ownPolicy: ServerPolicy | null;
+  /** Each undoes one change. */
+  private readonly undo: (() => void)[] = [];
+
+  constructor(
+    private readonly server: NodeServer,
+    options: CoreOptions,
+  ) {
+    const { offload, clientHelloLimit, maxConnections, fallback } = parseOptions(
+      coreOptions,
+      options,
+    );
+    this.fallback = fallback;
+    if (!(server instanceof tls.Server))
+      throw failure(
+        'ERR_INVALID_ARG_TYPE',
+        'server',
+        'an instance of tls.Server',
+        received(server),
+      );
+    const theirs = nodesConnectionListener();
+    if (!server.rawListeners('connection').includes(theirs)) {
+      const expected = "a server with Node's own listener of 'connection'";
+      throw failure('ERR_INVALID_ARG_VALUE', 'server', expected, 'one without');
+    }
+    refuseUnsupported(server);
+    const context =
+      options.context == null
+        ? contextOfServer(server)
+        : contextOf(options.context, 'options.context');
+    this.ownPolicy = options.context == null ? null : SecureContext.policy(context);
+    const policy = policyOf(server, this.ownPolicy);
+    const names = namedContexts(server);
+    const handshakeTimeout = internalOf(server, 'handshake-timeout') as number;
+    this.core = new ServerCore(server, context, {
+      policy,
+      settings: {
+        // As in Node, no deadline for what is below.
+        handshakeTimeout:
+          handshakeTimeout > 0 ? Math.min(Math.ceil(handshakeTimeout), MOST_MS) : MOST_MS,
+        clientHelloLimit,
+        offload,
+      },
+      SNICallback: internalOf(server, 'snicallback') as HelloCallbacks['SNICallback'],
+      trace: isTraced(internalOf(server, 'enableTrace') as boolean | undefined),
+    });
+    for (const [name, named] of names) this.core.addContext(name, named);
+    this.core.maxConnections = maxConnections;
+    this.listening = new Listening(
+      server,
+      this.core,
+      (server as unknown as { _listen2: Listening['listen'] })._listen2,
+      () => !isAlone(server.rawListeners('connection'), adopt),
+    );
+    const adopt = (stream: Socket | Duplex): void => this.core.adopt(stream);
+    this.replaceListener('connection', theirs, adopt as Listener);
+    if (isHttp2(server)) this.adaptToHttp2();
+    this.overrideMethods();
+    this.overrideProperties();
+    this.takeOver();
+    const noticed = (event: unknown, listener: unknown): void => {
+      if (event === 'connection' && listener !== adopt) this.listening.release();
+      if (questions.includes(event as string)) this.core.askFromNowOn();
+    };
+    // Without ours, whoever removed it wants the sockets.
+    const removed = (event: unknown, listener: unknown): void => {
+      if (event === 'connection' && listener === adopt) this.listening.release();
+    };
+    const emitter = server as tls.Server;
+    emitter.on('newListener', noticed).on('removeListener', removed);
+    this.undo.push(() => emitter.off('newListener', noticed).off('removeListener', removed));
+  }
+
+  /** Everything is Node's again, but the connections that are open. */
+  detach(): void {
+    if (!attachments.delete(this.server)) return;
+    this.listening.release();
+    for (const undo of this.undo.splice(0).toReversed()) undo();
+  }
+
+  /** The server listens already, perhaps. What fails leaves it as it was. */
+  private takeOver(): void {
+    try {
+      this.listening.takeOver();
+    } catch (error) {
+      for (const undo of this.undo.splice(0).toReversed()) undo();
+      throw error;
+    }
+  }
+
+  private overrideMethods(): void {
+    const { server, core } = this;
+    this.override('_listen2', this.listening.listen);
+    const { addContext, setSecureContext, _emitCloseIfDrained } = server;
+    this.override('_emitCloseIfDrained', () => {
+      // 'close' is for the last time: it comes when the core has told of its last connection.
+      if (!core.draining) _emitCloseIfDrained.call(server);
+    });
+    this.override('addContext', (name: string, context: unknown) => {
+      if (context instanceof SecureContext) {
+        // Node's own checks of the name, and nothing to look up: Node never looks.
+        addContext.call(server, name, tls.createSecureContext());
+        return core.addContext(name, context);
+      }
+      const nodes = isNodeContext(context as object)
+        ? (context as tls.SecureContext)
+        : createSecureContext(context as tls.SecureContextOptions);
+      // Names that are none, Node refuses.
+      if (name && typeof name === 'string')
+        this.orFallBack(() => core.addContext(name, contextOf(nodes, 'context')));
+      addContext.call(server, name, nodes);
+    });
+    const { setTicketKeys } = server;
+    this.override('setTicketKeys', (keys: Uint8Array) => {
+      setTicketKeys.call(server, keys as Buffer);
+      core.setTicketKeys(keys);
+    });
+    this.override('getTicketKeys', () => core.getTicketKeys());
+    this.override('setSecureContext', (options: tls.SecureContextOptions) => {
+      setSecureContext.call(server, options);
+      this.orFallBack(() => core.setContext(contextOfServer(server)));
+    });
+  }
+
+  private overrideProperties(): void {
+    const { server, core } = this;
+    let raw = server._connections;
+    this.define('_connections', {
+      get: () => raw + core.connections,
+      set: (count: number) => (raw = count - core.connections),
+    });
+    // Node reads these for each connection.
+    for (const name of ['ALPNProtocols', 'rejectUnauthorized', 'requestCert'] as const) {
+      let current = (server as unknown as Record<string, unknown>)[name];
+      this.define(name, {
+        get: () => current,
+        set: (value: unknown) => {
+          current = value;
+          core.setPolicy(policyOf(server, this.ownPolicy));
+        },
+      });
+    }
+    // Those that stay on the core count until the last of them is gone.
+    this.undo.push(() => {
+      const left = core.connections;
+      if (left > 0) core.onDrained = () => (server._connections -= left);
+    });
+    core.maxConnections ??= server.maxConnections;
+    this.define('maxConnections', {
+      get: () => core.maxConnections,
+      set: (limit: number | undefined) => (core.maxConnections = limit),
+    });
+  }
+
+  /** http2 gets sockets that it can work with; all others who listen get ours. */
+  private adaptToHttp2(): void {
+    const theirs = nodesHttp2Listener();
+    if (!this.server.rawListeners('secureConnection').includes(theirs)) return;
+    this.replaceListener('secureConnection', theirs, function (
+      this: tls.Server,
+      socket: TlsSocket,
+    ) {
+      const adapted =
+        socket instanceof TlsSocket && socket.alpnProtocol === 'h2' ? http2Socket(socket) : socket;
+      theirs.call(this, adapted as never);
+    } as Listener);
+  }
+
+  /** Replaces a listener where it stands. */
+  private replaceListener(event: string, theirs: Listener, ours: Listener): void {
+    const server = this.server as tls.Server;
+    const put = (old: Listener, replacement: Listener): void => {
+      const listeners = server.rawListeners(event) as Listener[];
+      server.removeAllListeners(event);
+      for (const listener of listeners)
+        server.on(event, (listener === old ? replacement : listener) as never);
+    };
+    put(theirs, ours);
+    this.undo.push(() => put(ours, theirs));
+  }
+
+  private override(name: string, method: (...args: never[]) => unknown): void {
+    this.define(name, { value: method, writable: true });
+  }
+
+  private define(name: string, property: PropertyDescriptor): void {
+    const { server } = this;
+    const before = Object.getOwnPropertyDescriptor(server, name);
+    Object.defineProperty(server, name, { ...property, configurable: true });
+    this.undo.push(() => {
+      const current = (server as unknown as Record<string, unknown>)[name];
+      delete (server as unknown as Record<string, unknown>)[name];
+      if (before !== undefined)
+        Object.defineProperty(server, name, property.get ? { ...before, value: current } : before);
+    });
+  }
+
+  /** What the core can't do while the server runs makes it Node's own, if that was asked for. */
+  private orFallBack(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      if (!this.fallback || !canFallBack(error)) throw error;
+      warnOfFallback('A server', error);
+      this.detach();
+    }
+  }
+}
+
+const MOST_MS = 2 ** 31 - 1;
+
+// Before `offloop/register` may put ours in their place.
+const NodesServer = tls.Server;
+const { createSecureServer } = http2;
+
+/** Node's own listener of 'connection', the same for all servers. */
+function nodesConnectionListener(): Listener {
+  return (connectionListener ??= new NodesServer().rawListeners('connection')[0] as Listener);
+}
+
+/** Node's own listener of 'secureConnection' of secure HTTP/2 servers. */
+function nodesHttp2Listener(): Listener {
+  return (http2Listener ??= createSecureServer().rawListeners('secureConnection')[0] as Listener);
+}
+
+let connectionListener: Listener | undefined;
+let http2Listener: Listener | undefined;
+
+function isAlone(listeners: readonly unknown[], listener: unknown): boolean {
+  return listeners.length === 1 && listeners[0] === listener;
+}
+
+function isHttp2(server: tls.Server): boolean {
+  return 'updateSettings' in server;
+}
+
+function refuseUnsupported(server: tls.Server): void {
+  if (internalOf(server, 'pskcallback'))
+    throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'options.pskCallback', 'rustls knows no PSK');
+}
+
+/** What was added before: Node keeps each name as an expression. */
+function namedContexts(server: NodeServer): [string, SecureContext][] {
+  return server._contexts.map(([expression, context]) => {
+    const name = expression.source.slice(1, -1).replaceAll('[^.]*', '*').replaceAll(/\\(.)/g, '$1');
+    return [name, contextOf(context, `the context of ${name}`)];
+  });
+}
+
+/** What the server decides for all of its contexts; what it leaves open, `context` decides. */
+function policyOf(server: NodeServer, context: ServerPolicy | null): ServerPolicy {
+  const { ALPNProtocols } = server as { ALPNProtocols?: Uint8Array };
+  const { requestCert, rejectUnauthorized } =
+    server.requestCert || context === null ? server : context;
+  return {
+    alpnProtocols:
+      ALPNProtocols === undefined ? (context?.alpnProtocols ?? []) : protocols(ALPNProtocols),
+    requestCert,
+    rejectUnauthorized,
+  };
+}
+
+/** As tls.convertALPNProtocols leaves them: each after a byte that holds its length. */
+function protocols(wire: Uint8Array): Uint8Array[] {
+  const names: Uint8Array[] = [];
+  for (let at = 0; at < wire.length; at += wire[at] + 1)
+    names.push(wire.subarray(at + 1, at + 1 + wire[at]));
+  return names;
+}

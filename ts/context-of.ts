@@ -1,0 +1,76 @@
+import { createHash, type Hash } from 'node:crypto';
+import tls from 'node:tls';
+import { failure, received } from './errors.js';
+import { contextOfNode, isNodeContext } from './node-context.js';
+import { contextOptions } from './options.js';
+import { SecureContext } from './secure-context.js';
+
+/**
+ * A context, whatever it is given as: the core's, one of Node's, or options, of which the same
+ * values are parsed once.
+ *
+ * @throws ERR_INVALID_ARG_TYPE; ERR_OFFLOOP_UNSUPPORTED_OPTION for a context of Node's that offloop
+ * has not seen being made; and as SecureContext
+ */
+export function contextOf(value: unknown, name: string): SecureContext {
+  if (value instanceof SecureContext) return value;
+  if (typeof value !== 'object' || value === null) {
+    const expected = 'an instance of SecureContext or its options';
+    throw failure('ERR_INVALID_ARG_TYPE', name, expected, received(value));
+  }
+  const known = contextOfNode(value);
+  if (known !== undefined) return known;
+  if (!isNodeContext(value)) return cachedContext(value);
+  const reason =
+    'node:tls shows nobody the key of such a context; make it with createSecureContext of offloop or of offloop/tls, or of node:tls when offloop/register is loaded before';
+  throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `${name} of node:tls`, reason);
+}
+
+const CACHED = 64;
+const cache = new Map<string, SecureContext>();
+
+/** The context of these options, from the last 64 that were asked for. */
+export function cachedContext(options: object): SecureContext {
+  const digest = digestOf(options);
+  const known = cache.get(digest);
+  const context = known ?? new SecureContext(options);
+  // Put last: the oldest leaves first.
+  cache.delete(digest);
+  cache.set(digest, context);
+  if (cache.size > CACHED) cache.delete(cache.keys().next().value!);
+  return context;
+}
+
+/** Keyed by digest, so that the cache keeps no key or passphrase. */
+function digestOf(options: object): string {
+  const hash = createHash('sha256');
+  // What absent options mean, which a program may change.
+  const { DEFAULT_MIN_VERSION, DEFAULT_MAX_VERSION, DEFAULT_ECDH_CURVE, DEFAULT_CIPHERS } = tls;
+  feed(hash, [DEFAULT_MIN_VERSION, DEFAULT_MAX_VERSION, DEFAULT_ECDH_CURVE, DEFAULT_CIPHERS]);
+  for (const name of Object.keys(contextOptions)) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value == null) continue;
+    hash.update(`${name}=`);
+    feed(hash, value);
+  }
+  return hash.digest('base64');
+}
+
+function feed(hash: Hash, value: unknown): void {
+  if (typeof value === 'string') {
+    hash.update(`s${Buffer.byteLength(value)}:`).update(value);
+  } else if (ArrayBuffer.isView(value)) {
+    hash.update(`b${value.byteLength}:`).update(value as Uint8Array);
+  } else if (Array.isArray(value)) {
+    hash.update(`a${value.length}:`);
+    for (const item of value) feed(hash, item);
+  } else if (typeof value === 'object' && value !== null) {
+    // As `key` and `pfx` are read: its own or inherited, by whatever getter.
+    const { pem, buf, passphrase } = value as Record<string, unknown>;
+    hash.update('o');
+    for (const part of [pem, buf, passphrase]) feed(hash, part);
+    hash.update(';');
+  } else {
+    hash.update(`${typeof value}:${String(value)};`);
+  }
+}

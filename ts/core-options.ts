@@ -1,0 +1,33 @@
+import { count, flag, type Inputs, oneOf, own } from './option.js';
+import type { SecureContext } from './secure-context.js';
+
+/** Where the cost of a handshake is paid; never on the event loop. */
+export type Offload = 'auto' | 'always' | 'never';
+
+/** Options of a handshake that Node has not. */
+export const handshakeOptions = {
+  /** Largest ClientHello, in bytes; longer ones are refused. Default: 32768. */
+  clientHelloLimit: own(count(32 * 1024, 64 * 1024, 512)),
+  /**
+   * Where handshakes are computed: `always` in the pool, `never` there but on the I/O worker,
+   * `auto` on the worker while it has nothing else to do and the handshake is cheap. Default: auto.
+   */
+  offload: own(oneOf<Offload>(['auto', 'always', 'never'], 'auto')),
+};
+
+/** What offloop's servers take beside Node's options. */
+export const coreOptions = {
+  ...handshakeOptions,
+  /**
+   * A server that needs what the core can't do becomes Node's own, with a warning, instead of an
+   * error. Default: false.
+   */
+  fallback: own(flag(false)),
+  /** Connections beyond this are dropped with a 'drop' event; a property in Node. Default: no limit. */
+  maxConnections: own(count(undefined, 2 ** 32 - 1)),
+};
+
+export interface CoreOptions extends Inputs<typeof coreOptions> {
+  /** The context, instead of `key`, `cert` and the rest. */
+  context?: SecureContext | undefined;
+}

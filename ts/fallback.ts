@@ -1,0 +1,16 @@
+import type { OffloopError } from './errors.js';
+
+const said = new Set<string>();
+
+/** Is this error one that falling back to Node's own can answer? */
+export function canFallBack(error: unknown): error is OffloopError {
+  return (error as OffloopError | null)?.code === 'ERR_OFFLOOP_UNSUPPORTED_OPTION';
+}
+
+/** Warns, once for each reason, that something stays Node's own. */
+export function warnOfFallback(what: string, { message }: Error): void {
+  const text = `${what} does TLS on the event loop: ${message}`;
+  if (said.has(text)) return;
+  said.add(text);
+  process.emitWarning(text, { type: 'OffloopWarning', code: 'OFFLOOP_FALLBACK' });
+}

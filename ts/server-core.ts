@@ -1,0 +1,403 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type tls from 'node:tls';
+import { type Addresses, withFamilies } from './addresses.js';
+import { areKeysLogged, logKeys } from './command-line.js';
+import { Connection } from './connection.js';
+import { type NativeReport, type OffloopError, reported } from './errors.js';
+import { answerHello, type HelloCallbacks, type HelloReport } from './hello.js';
+import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
+import type { NativeListening, NativeSettings } from './native.js';
+import { SecureContext, type ServerPolicy } from './secure-context.js';
+import { pendingSocket } from './pending-socket.js';
+import { serve } from './server-socket.js';
+import type { TlsSocketOptions } from './socket-base.js';
+import { TlsSocket } from './tls-socket.js';
+
+/** A TCP or Pipe handle of Node's, as far as it is used here. */
+export interface Handle {
+  readonly fd?: number;
+  listen(backlog: number): number;
+  close(callback?: () => void): void;
+  ref(): void;
+  unref(): void;
+  hasRef(): boolean;
+  getsockname?(out: object): number;
+  onconnection?: unknown;
+}
+
+/** What of a Node server the core needs beyond its documented properties. */
+export interface ServerInternals {
+  _handle: Handle | null;
+  _unref: boolean;
+  _contexts: [RegExp, object][];
+  blockList?: unknown;
+  requestCert: boolean;
+  rejectUnauthorized: boolean;
+  allowHalfOpen: boolean;
+  pauseOnConnect: boolean;
+  highWaterMark: number;
+  noDelay: boolean;
+  keepAlive: boolean;
+  /** In seconds. */
+  keepAliveInitialDelay: number;
+  ALPNCallback?: HelloCallbacks['ALPNCallback'];
+  _connections: number;
+  _emitCloseIfDrained(): void;
+}
+
+export type NodeServer = tls.Server & ServerInternals;
+
+/** What a server is beside its contexts. */
+export interface ServerCoreOptions {
+  policy: ServerPolicy;
+  settings: NativeSettings;
+  SNICallback: HelloCallbacks['SNICallback'];
+  /** Trace every connection. */
+  trace: boolean;
+}
+
+interface NamedContext {
+  name: string;
+  context: SecureContext;
+}
+
+/**
+ * The core's side of a Node server: its contexts, what listens, and what comes of it.
+ *
+ * A native server is made for each time that the Node server listens, and one more for streams from
+ * elsewhere, which Node does not count among the server's connections.
+ */
+export class ServerCore implements HubServer {
+  private names: NamedContext[] = [];
+  /** The native server that listens; 0: none. */
+  private accepting = 0;
+  /** Those that listened before, whose last connections are not gone yet. */
+  private readonly closing = new Set<number>();
+  /** The native server of streams from elsewhere; 0: none. */
+  private adopting = 0;
+  private adopted = 0;
+  /** TLS sockets over raw ones that the Node server accepted, and counts itself. */
+  private overAccepted = 0;
+  private openSockets = 0;
+  private referenced = true;
+  private retained = false;
+  private limit: number | undefined;
+  /** Runs when the core has told of its last connection. */
+  onDrained: (() => void) | null = null;
+
+  constructor(
+    private readonly server: NodeServer,
+    private context: SecureContext,
+    private readonly options: ServerCoreOptions,
+  ) {
+    // Parsed for this server's policy now, so that a bad one throws where it was given.
+    this.nativeContext(context);
+  }
+
+  // Listening.
+
+  /**
+   * Accepts on the bound socket `descriptor`, of which the core keeps a duplicate.
+   */
+  listen(descriptor: number, backlog: number): NativeListening {
+    const { native } = hub();
+    const id = this.create();
+    const listening = native.listen(id, {
+      descriptor,
+      backlog,
+      ipv6Only: false,
+      reusePort: false,
+    });
+    if (listening.errno === undefined) {
+      this.accepting = id;
+      this.holdLoop();
+    } else {
+      this.forget(id);
+    }
+    return listening;
+  }
+
+  /** Accepts no more; whoever else has the socket goes on. */
+  stopListening(): void {
+    const id = this.accepting;
+    if (id === 0) return;
+    this.accepting = 0;
+    this.closing.add(id);
+    hub().native.closeServer(id);
+    this.closeAdopting();
+    this.holdLoop();
+  }
+
+  /** Connections that the core accepted and that are not gone yet, those shaking hands included. */
+  get connections(): number {
+    const { native } = hub();
+    let count = this.accepting === 0 ? 0 : native.connectionCount(this.accepting);
+    for (const id of this.closing) count += native.connectionCount(id);
+    return count;
+  }
+
+  /** Connections that are gone, or going, are still to be told of. */
+  get draining(): boolean {
+    return this.closing.size > 0 || this.overAccepted > 0;
+  }
+
+  get maxConnections(): number | undefined {
+    return this.limit;
+  }
+
+  set maxConnections(limit: number | undefined) {
+    this.limit = limit;
+    if (this.accepting !== 0) hub().native.setMaxConnections(this.accepting, bound(limit));
+  }
+
+  /** Whether listening keeps the event loop alive. */
+  ref(referenced: boolean): void {
+    this.referenced = referenced;
+    this.holdLoop();
+  }
+
+  get hasRef(): boolean {
+    return this.referenced;
+  }
+
+  // Contexts.
+
+  addContext(name: string, context: SecureContext): void {
+    this.nativeContext(context);
+    this.names.push({ name, context });
+    this.updateContexts();
+  }
+
+  /** A connection sees the old context or the new one. */
+  setContext(context: SecureContext): void {
+    this.nativeContext(context);
+    this.context = context;
+    this.updateContexts();
+  }
+
+  setPolicy(policy: ServerPolicy): void {
+    this.options.policy = policy;
+    this.updateContexts();
+  }
+
+  /** The 48 bytes that seal new tickets. */
+  getTicketKeys(): Buffer {
+    return SecureContext.getTicketKeys(this.context);
+  }
+
+  setTicketKeys(keys: Uint8Array): void {
+    SecureContext.setTicketKeys(this.context, keys);
+  }
+
+  // A stream from elsewhere.
+
+  /** The listener of 'connection': takes a stream as `acceptTls` does. */
+  adopt(stream: Socket | Duplex): void {
+    const { socketOptions, options } = this;
+    const socket = pendingSocket(stream, {
+      server: () => (this.adopting ||= this.create()),
+      settings: options.settings,
+      socket: socketOptions,
+      owner: this.server,
+      context: null,
+      ask: () => this.asks,
+      onHello: (pending, hello) => this.answer(pending, hello),
+    });
+    const accepted = (stream as { _server?: unknown })._server === this.server;
+    this.adopted++;
+    if (accepted) this.overAccepted++;
+    this.prepare(socket);
+    socket.on('close', () => {
+      if (--this.adopted === 0 && this.accepting === 0) this.closeAdopting();
+      if (accepted && --this.overAccepted === 0) this.server._emitCloseIfDrained();
+    });
+  }
+
+  // Questions about ClientHellos.
+
+  /** Somebody may want to be asked from now on. */
+  askFromNowOn(): void {
+    this.setAsk(true);
+  }
+
+  private get asks(): boolean {
+    const { server, options } = this;
+    return (
+      Boolean(options.SNICallback ?? server.ALPNCallback) ||
+      options.trace ||
+      areKeysLogged() ||
+      questions.some((event) => server.listenerCount(event) > 0)
+    );
+  }
+
+  private setAsk(ask: boolean): void {
+    if (this.accepting !== 0) hub().native.setAsk(this.accepting, ask);
+  }
+
+  private answer(socket: TlsSocket, hello: HelloReport): void {
+    const { SNICallback, policy } = this.options;
+    const callbacks = { SNICallback, ALPNCallback: this.server.ALPNCallback };
+    const named = (): SecureContext[] => this.names.map(({ context }) => context);
+    answerHello(socket, hello, callbacks, { policy, context: this.context, named });
+  }
+
+  // What the hub says.
+
+  onOpen(connection: Connection): void {
+    const socket = new TlsSocket(connection, this.socketOptions, this.server);
+    this.count(connection);
+    // As every socket of a tls.Server: nobody else need listen.
+    socket.on('error', ignore);
+    try {
+      this.server.emit('secureConnection', socket);
+    } finally {
+      // A handler that asked has fetched them already.
+      connection.keepFacts();
+    }
+  }
+
+  onHello(connection: Connection, hello: HelloReport): void {
+    const socket = new TlsSocket(connection, this.socketOptions, this.server);
+    this.count(connection);
+    this.prepare(socket);
+    this.answer(socket, hello);
+    if (!this.asks) this.setAsk(false);
+  }
+
+  wantsFailures(): boolean {
+    return this.server.listenerCount('tlsClientError') > 0;
+  }
+
+  onFailed(report: FailureReport): void {
+    this.clientError(reported(report), report);
+  }
+
+  onDropped(payload: Payload): void {
+    const { server } = this;
+    if (server.listenerCount('drop') > 0)
+      server.emit('drop', withFamilies(payload.parse<Addresses>()));
+  }
+
+  onAcceptError(payload: Payload): void {
+    // Node says nothing and goes on; who listens may want to know.
+    if (this.server.listenerCount('acceptError') > 0)
+      this.server.emit('acceptError', reported(payload.parse<NativeReport>()));
+  }
+
+  onServerClosed(id: number): void {
+    if (!this.closing.delete(id)) return;
+    this.holdLoop();
+    if (this.closing.size > 0) return;
+    this.onDrained?.();
+    this.onDrained = null;
+    this.server._emitCloseIfDrained();
+  }
+
+  /** A socket whose handshake goes on. */
+  private prepare(socket: TlsSocket): void {
+    socket._connection.traced = this.options.trace;
+    logKeys(socket);
+    serve(socket, this.server);
+  }
+
+  private count(connection: Connection): void {
+    const counted = (change: 1 | -1): void => {
+      this.openSockets += change;
+      if (this.closing.size > 0) this.holdLoop();
+    };
+    counted(1);
+    connection.onFree = () => counted(-1);
+  }
+
+  private clientError(error: OffloopError, addresses: Addresses): void {
+    if (!this.wantsFailures()) return;
+    const connection = Connection.failed(withFamilies(addresses));
+    const socket = new TlsSocket(connection, this.socketOptions, this.server);
+    serve(socket, this.server);
+    socket._onFailed(error);
+  }
+
+  private readonly contextFor = (): SecureContext => this.context;
+
+  private get socketOptions(): TlsSocketOptions {
+    const { allowHalfOpen, highWaterMark, pauseOnConnect } = this.server;
+    const { contextFor, options } = this;
+    return { allowHalfOpen, highWaterMark, pauseOnConnect, contextFor, policy: options.policy };
+  }
+
+  // The native servers.
+
+  private create(): number {
+    const { native, servers } = hub();
+    const { noDelay, keepAlive, keepAliveInitialDelay } = this.server;
+    const maxConnections = bound(this.limit);
+    const id = native.createServer(
+      {
+        settings: this.options.settings,
+        noDelay,
+        keepAlive,
+        keepAliveInitialDelay: keepAliveInitialDelay * 1000,
+        ...(maxConnections === null ? undefined : { maxConnections }),
+      },
+      this.nativeContext(this.context),
+    );
+    servers.set(id, this);
+    if (this.asks) native.setAsk(id, true);
+    if (this.names.length > 0) this.updateContexts(id);
+    return id;
+  }
+
+  private forget(id: number): void {
+    const { native, servers } = hub();
+    servers.delete(id);
+    native.closeServer(id);
+  }
+
+  /** Not kept for nothing: a server that does not listen may never hear of another stream. */
+  private closeAdopting(): void {
+    if (this.adopting === 0 || this.adopted > 0) return;
+    const id = this.adopting;
+    this.adopting = 0;
+    this.forget(id);
+  }
+
+  private updateContexts(...created: number[]): void {
+    const ids = created.length > 0 ? created : [this.accepting, this.adopting];
+    const fallback = this.nativeContext(this.context);
+    // SNICallback stands in the place of the look-up by name.
+    const named = this.options.SNICallback ? [] : this.names;
+    const names = named.map(({ name }) => name);
+    const contexts = named.map(({ context }) => this.nativeContext(context));
+    for (const id of ids) if (id !== 0) hub().native.setContexts(id, fallback, names, contexts);
+  }
+
+  private nativeContext(context: SecureContext): ReturnType<typeof SecureContext.native> {
+    return SecureContext.native(context, this.options.policy, this.context);
+  }
+
+  /**
+   * Listening keeps the loop alive; closing does until 'close', unless sockets are open, which
+   * keep it alive by themselves, or were told not to.
+   */
+  private holdLoop(): void {
+    const waiting = this.accepting !== 0 || (this.closing.size > 0 && this.openSockets === 0);
+    const wanted = this.referenced && waiting;
+    if (wanted === this.retained) return;
+    this.retained = wanted;
+    if (wanted) hub().retain();
+    else hub().release();
+  }
+}
+
+/** Events about which a ClientHello is asked. */
+export const questions = ['resumeSession', 'newSession', 'OCSPRequest', 'keylog'];
+
+function ignore(): void {}
+
+const MOST = 2 ** 32 - 1;
+
+/** As net.Server reads `maxConnections`: null and undefined are no bound, and so is Infinity. */
+function bound(limit: number | undefined): number | null {
+  return limit == null || !(limit < MOST) ? null : Math.max(0, Math.ceil(limit));
+}
