@@ -6,11 +6,20 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import tls from 'node:tls';
 
-import { acceptTls, createSecureContext, setDefaultContext, stats, TlsSocket } from 'offloop';
+import {
+  acceptTls,
+  type AcceptOptions,
+  createSecureContext,
+  setDefaultContext,
+  stats,
+  TlsSocket,
+} from 'offloop';
+import { createSecureContext as createNodeContext } from 'offloop/tls';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
 import { listen, tcpPair } from './support/disposables.js';
+import { run } from './support/program.js';
 import { closed, deferred, readAll, readExactly, until } from './support/streams.js';
 
 let identity: Issued;
@@ -74,8 +83,15 @@ describe('the context', () => {
     ['a context that is none', () => ({ context: {} as never }), 'ERR_MISSING_ARGS'],
     [
       'an option that is not honoured',
-      () => ({ ...identity, SNICallback() {} }),
+      () => ({ ...identity, pskCallback() {} }),
       'ERR_OFFLOOP_UNSUPPORTED_OPTION',
+    ],
+    ['a callback that is none', () => ({ ...identity, SNICallback: 5 }), 'ERR_INVALID_ARG_TYPE'],
+    ['a trace that is none', () => ({ ...identity, enableTrace: 1 }), 'ERR_INVALID_ARG_TYPE'],
+    [
+      'protocols and a callback for them',
+      () => ({ ...identity, ALPNProtocols: ['a'], ALPNCallback() {} }),
+      'ERR_TLS_ALPN_CALLBACK_WITH_PROTOCOLS',
     ],
     ['options that are none', () => 'key' as never, 'ERR_INVALID_ARG_TYPE'],
     ['a signal that is none', () => ({ ...identity, signal: {} as never }), 'ERR_INVALID_ARG_TYPE'],
@@ -84,6 +100,40 @@ describe('the context', () => {
     await using ends = await tcpPair();
     await expect(acceptTls(ends.socket, options?.() as object)).rejects.toMatchObject({ code });
     expect(ends.socket.destroyed).toBe(true);
+  });
+
+  test.for([
+    ['secureContext', () => ({ secureContext: createSecureContext(other) })],
+    ["secureContext of Node's class", () => ({ secureContext: createNodeContext(other) })],
+    ["context of Node's class", () => ({ context: createNodeContext(other) as never })],
+  ] as const)('is the one of %s', async ([, options]) => {
+    await using ends = await tcpPair();
+    const client = speakTls(ends.client);
+    const socket = await take(ends.socket, options());
+    expect(client.getPeerCertificate().subject.CN).toBe('other');
+    socket.destroy();
+  });
+
+  test('from objects with inherited getters is not taken for that of another', async () => {
+    class Material {
+      readonly #pem: string;
+      constructor(pem: string) {
+        this.#pem = pem;
+      }
+      get pem(): string {
+        return this.#pem;
+      }
+    }
+    const accept = async (key: string): Promise<void> => {
+      await using ends = await tcpPair();
+      speakTls(ends.client).on('error', () => {});
+      const socket = await take(ends.socket, { key: [new Material(key)], cert: identity.cert });
+      socket.destroy();
+    };
+    await accept(identity.key);
+    await expect(accept(other.key)).rejects.toMatchObject({
+      code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH',
+    });
   });
 
   test('setDefaultContext() refuses what is none', () => {
@@ -309,6 +359,158 @@ describe('the TLS socket', () => {
     expect([socket.alpnProtocol, client.alpnProtocol]).toEqual(['b', 'b']);
     expect(socket.authorized).toBe(false);
     expect(socket.server).toBeNull();
+  });
+});
+
+describe('what is asked during the handshake', () => {
+  test('SNICallback chooses the context, with the socket for this', async () => {
+    await using ends = await tcpPair();
+    const client = speakTls(ends.client, { servername: 'other.test' });
+    let seen: unknown;
+    const socket = await take(ends.socket, {
+      ...identity,
+      SNICallback(this: TlsSocket, name, callback) {
+        seen = [this, name, this.servername, this.secureConnecting];
+        setImmediate(callback, null, createSecureContext(other));
+      },
+    });
+    expect(seen).toEqual([socket, 'other.test', 'other.test', true]);
+    expect(client.getPeerCertificate().subject.CN).toBe('other');
+    expect([socket.secureConnecting, socket.servername]).toEqual([false, 'other.test']);
+    client.write('ping');
+    expect(String(await readExactly(socket, 4))).toBe('ping');
+    socket.end('pong');
+    expect(String(await readAll(client))).toBe('pong');
+  });
+
+  test('SNICallback needs no other context', async () => {
+    await using ends = await tcpPair();
+    const client = speakTls(ends.client, { servername: 'other.test' });
+    const socket = await take(ends.socket, {
+      SNICallback: (_, callback) => callback(null, createNodeContext(other)),
+    });
+    expect(client.getPeerCertificate().subject.CN).toBe('other');
+    socket.destroy();
+  });
+
+  test('but without a name, or an answer, that is missing', async () => {
+    for (const servername of ['', 'other.test']) {
+      await using ends = await tcpPair();
+      speakTls(ends.client, { servername }).on('error', () => {});
+      const accepting = acceptTls(ends.socket, { SNICallback: (_, callback) => callback(null) });
+      await expect(accepting).rejects.toMatchObject({
+        code: 'ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM',
+      });
+    }
+  });
+
+  test.for<[string, AcceptOptions['SNICallback'] & {}, object]>([
+    ['calls back an error', (_, callback) => callback(new Error('mine')), new Error('mine')],
+    [
+      'throws',
+      () => {
+        throw new Error('mine');
+      },
+      new Error('mine'),
+    ],
+    [
+      'calls back no context',
+      (_, callback) => callback(null, {}),
+      new TypeError('Invalid SNI context'),
+    ],
+    [
+      'destroys the socket',
+      function (this: TlsSocket) {
+        this.destroy();
+      },
+      { code: 'ECONNRESET' },
+    ],
+    ['never calls back', () => {}, { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' }],
+  ])('SNICallback that %s: a rejection', async ([, SNICallback, expected]) => {
+    await using ends = await tcpPair();
+    const client = speakTls(ends.client, { servername: 'other.test' }).on('error', () => {});
+    const options = { ...identity, SNICallback, handshakeTimeout: 200 };
+    await expect(acceptTls(ends.socket, options)).rejects.toMatchObject(expected);
+    expect(ends.socket.destroyed).toBe(true);
+    await closed(client);
+  });
+
+  test('a signal while SNICallback is thinking; its late answer changes nothing', async () => {
+    await using ends = await tcpPair();
+    speakTls(ends.client, { servername: 'other.test' }).on('error', () => {});
+    const abort = new AbortController();
+    const asked = deferred<(error: null) => void>();
+    const accepting = acceptTls(ends.socket, {
+      ...identity,
+      signal: abort.signal,
+      SNICallback: (_, callback) => asked.resolve(callback),
+    });
+    const answer = await asked.promise;
+    abort.abort('enough');
+    await expect(accepting).rejects.toMatchObject({ code: 'ABORT_ERR', cause: 'enough' });
+    answer(null);
+    await until(() => stats().connections === 0, 'the connection to go');
+  });
+
+  test('ALPNCallback chooses the protocol', async () => {
+    await using ends = await tcpPair();
+    const client = speakTls(ends.client, { ALPNProtocols: ['a', 'b'], servername: 'x.test' });
+    let offer: unknown;
+    const socket = await take(ends.socket, {
+      ...identity,
+      ALPNCallback(asked) {
+        offer = asked;
+        return 'b';
+      },
+    });
+    expect(offer).toEqual({ servername: 'x.test', protocols: ['a', 'b'] });
+    expect([socket.alpnProtocol, client.alpnProtocol]).toEqual(['b', 'b']);
+    socket.destroy();
+  });
+
+  test('ALPNCallback that chooses none, or what nobody offered: a rejection', async () => {
+    for (const [choice, code] of [
+      [undefined, 'ERR_SSL_NO_APPLICATION_PROTOCOL'],
+      ['c', 'ERR_TLS_ALPN_CALLBACK_INVALID_RESULT'],
+    ] as const) {
+      await using ends = await tcpPair();
+      speakTls(ends.client, { ALPNProtocols: ['a'] }).on('error', () => {});
+      const accepting = acceptTls(ends.socket, { ...identity, ALPNCallback: () => choice });
+      await expect(accepting).rejects.toMatchObject({ code });
+    }
+  });
+
+  test("'error' of the socket reaches its listeners alone, as without callbacks", async () => {
+    await using ends = await tcpPair();
+    const client = speakTls(ends.client, { servername: 'x.test' }).on('error', () => {});
+    const socket = await acceptTls(ends.socket, {
+      ...identity,
+      SNICallback: (_, callback) => callback(),
+    });
+    expect(socket.listenerCount('error')).toBe(0);
+    const failed = once(socket, 'error');
+    socket.write('x');
+    await once(client, 'data');
+    ends.client.resetAndDestroy();
+    expect((await failed)[0]).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  test('enableTrace traces to standard error', async () => {
+    const { stderr } = await run(
+      `import net from 'node:net';
+      import tls from 'node:tls';
+      import { acceptTls } from 'offloop';
+      const server = net.createServer(async (raw) => {
+        const socket = await acceptTls(raw, { ...input, enableTrace: true });
+        socket.end();
+        server.close();
+      });
+      server.listen(0, () => {
+        tls.connect({ port: server.address().port, rejectUnauthorized: false }).resume();
+      });`,
+      identity,
+    );
+    expect(stderr).toMatch(/Received Record[\s\S]*ClientHello[\s\S]*Sent Record[\s\S]*ServerHello/);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Bad input is refused when a context is made: typed, naming what was expected and what came. */
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { constants, createPrivateKey, createPublicKey } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
@@ -22,6 +22,7 @@ import { Authority, type Issued } from './support/certificates.js';
 import { selfSigned } from './support/faults/self-signed.js';
 import { startServer } from './support/faults/tls-server.js';
 import { attempt } from './support/faults/tls-client.js';
+import { outcome } from './support/outcome.js';
 
 const PASSPHRASE = 'open-sesame-7531';
 const WRONG_PASSPHRASE = 'wrong-sesame-2468';
@@ -125,11 +126,6 @@ describe('key and certificate', () => {
       options: () => ({ key: ecdsa.key, cert: [] }),
       code: 'ERR_MISSING_ARGS',
       says: [/options\.cert is missing/],
-    },
-    'neither of them': {
-      options: () => ({}),
-      code: 'ERR_MISSING_ARGS',
-      says: [/options\.key is missing/],
     },
     'a key that is no PEM': {
       options: () => ({ key: 'hello', cert: ecdsa.cert }),
@@ -243,11 +239,19 @@ describe('key and certificate', () => {
     if (asNode) expect(nodesCode(options() as tls.SecureContextOptions)).toBe(code);
   });
 
-  it.each(Object.keys(cases))('a server refuses %s in the same words', (name) => {
-    const { options } = cases[name];
-    const expected = refusal(() => createSecureContext(options() as SecureContextOptions));
-    const { code, message } = refusal(() => createServer(options() as ServerOptions));
-    expect({ code, message }).toEqual({ code: expected.code, message: expected.message });
+  it.each(Object.keys(cases))('a server takes %s as node:tls does', (name) => {
+    const options = cases[name].options() as tls.TlsOptions;
+    expect(outcome(() => createServer(options))).toEqual(outcome(() => tls.createServer(options)));
+  });
+
+  it('accepts neither of them, but acceptTls could not serve anybody with it', async () => {
+    const context = createSecureContext({ minVersion: 'TLSv1.3' });
+    expect(context).toBeInstanceOf(SecureContext);
+    for (const options of [{ context }, { minVersion: 'TLSv1.3' } as const]) {
+      const error = await acceptError(options);
+      expect(error.code).toBe('ERR_MISSING_ARGS');
+      expect(error.message).toMatch(/options\.key is missing/);
+    }
   });
 
   it('accepts an encrypted key with its passphrase, shared or its own', () => {
@@ -316,6 +320,53 @@ describe('values of options', () => {
     expectNoSecretIn(error);
   });
 
+  const judgedByNode: [name: string, value: unknown, code: string][] = [
+    ['ciphers', 'no-such-cipher', 'ERR_SSL_NO_CIPHER_MATCH'],
+    ['ciphers', 'TLS_NO_SUCH_CIPHER', 'ERR_SSL_NO_CIPHER_MATCH'],
+    ['ciphers', 'HIGH:!HIGH', 'ERR_SSL_NO_CIPHER_MATCH'],
+    ['ciphers', 'HIGH:@FOO', 'ERR_SSL_INVALID_COMMAND'],
+    ['ciphers', ':', 'ERR_INVALID_ARG_VALUE'],
+    ['ciphers', 5, 'ERR_INVALID_ARG_TYPE'],
+    ['crl', 'no list', 'ERR_CRYPTO_OPERATION_FAILED'],
+    ['crl', [5], 'ERR_INVALID_ARG_TYPE'],
+    ['secureOptions', 'x', 'ERR_INVALID_ARG_TYPE'],
+    ['secureOptions', 4.5, 'ERR_OUT_OF_RANGE'],
+    ['secureProtocol', 'nonsense', 'ERR_TLS_INVALID_PROTOCOL_METHOD'],
+    ['secureProtocol', 'SSLv3_method', 'ERR_TLS_INVALID_PROTOCOL_METHOD'],
+    ['sessionIdContext', 5, 'ERR_INVALID_ARG_TYPE'],
+    ['ticketKeys', Buffer.alloc(47), 'ERR_INVALID_ARG_VALUE'],
+    ['ticketKeys', 'x'.repeat(48), 'ERR_INVALID_ARG_TYPE'],
+  ];
+
+  it.each(judgedByNode)('refuses %s: %j as node:tls does', (name, value, code) => {
+    const options = { ...ecdsa, [name]: value };
+    const { code: ours, message } = refusal(() => createSecureContext(options));
+    expect(ours).toBe(code);
+    expect(nodesCode(options)).toBe(code);
+    expect(message).toBe(nodesError(options)!.message);
+  });
+
+  it('refuses a sessionIdContext that is too long, as node:tls does, which gives no code', () => {
+    const error = refusal(() =>
+      createSecureContext({ ...ecdsa, sessionIdContext: 'x'.repeat(33) }),
+    );
+    expect(error.message).toMatch(/session id context too long/);
+  });
+
+  it('refuses a secureProtocol beside a version, as node:tls does', () => {
+    const versions = { secureProtocol: 'TLS_method', minVersion: 'TLSv1.2' } as const;
+    const error = refusal(() => createSecureContext({ ...ecdsa, ...versions }));
+    expect(error.code).toBe('ERR_TLS_PROTOCOL_VERSION_CONFLICT');
+  });
+
+  it('refuses signature algorithms that there are not', () => {
+    for (const sigalgs of ['nonsense', '', 'RSA+nonsense']) {
+      const error = refusal(() => createSecureContext({ ...ecdsa, sigalgs }));
+      expect(error.code).toBe('ERR_INVALID_ARG_VALUE');
+      expect(error.message).toMatch(/options\.sigalgs.*such as "ECDSA\+SHA256/);
+    }
+  });
+
   it('refuses a range of versions that is empty', () => {
     const versions = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' } as const;
     const error = refusal(() => createSecureContext({ ...ecdsa, ...versions }));
@@ -341,36 +392,72 @@ describe('values of options', () => {
     ['pauseOnConnect', 1, 'ERR_INVALID_ARG_TYPE', [/of type boolean/]],
   ];
 
-  it.each(connection)('a server and acceptTls refuse %s: %j', async (name, value, code, says) => {
-    const options = { key: ecdsa.key, cert: ecdsa.cert, [name]: value };
-    const server = refusal(() => createServer(options));
-    const accept = await acceptError(options);
-    for (const error of [server, accept]) {
-      expect(error.code).toBe(code);
-      expect(error.message).toContain(name);
-      for (const pattern of says) expect(error.message).toMatch(pattern);
-    }
+  it.each(connection)('acceptTls refuses %s: %j', async (name, value, code, says) => {
+    const error = await acceptError({ ...ecdsa, [name]: value });
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(name);
+    for (const pattern of says) expect(error.message).toMatch(pattern);
   });
 
-  const ofServers: [name: string, value: unknown, code: string][] = [
-    ['noDelay', 'yes', 'ERR_INVALID_ARG_TYPE'],
-    ['keepAlive', 1, 'ERR_INVALID_ARG_TYPE'],
-    ['keepAliveInitialDelay', -1, 'ERR_OUT_OF_RANGE'],
+  const ofTheCore: [name: string, value: unknown, code: string][] = [
+    ['clientHelloLimit', 100, 'ERR_OUT_OF_RANGE'],
+    ['offload', 'sometimes', 'ERR_INVALID_ARG_VALUE'],
+    ['fallback', 'yes', 'ERR_INVALID_ARG_TYPE'],
     ['maxConnections', 'many', 'ERR_INVALID_ARG_TYPE'],
+    ['maxConnections', -1, 'ERR_OUT_OF_RANGE'],
   ];
 
-  it.each(ofServers)('a server refuses %s: %j', (name, value, code) => {
+  it.each(ofTheCore)("a server refuses %s, which is offloop's own: %j", (name, value, code) => {
     const error = refusal(() => createServer({ ...ecdsa, [name]: value }));
     expect(error.code).toBe(code);
     expect(error.message).toContain(name);
   });
 
+  const ofNode: [name: string, value: unknown][] = [
+    ...cases.filter(([, , code]) => code !== 'ERR_OFFLOOP_UNSUPPORTED_OPTION'),
+    ...connection,
+    ...judgedByNode,
+    ['handshakeTimeout', 1.5],
+    ['handshakeTimeout', 1e12],
+    ['handshakeTimeout', null],
+    ['highWaterMark', 'big'],
+    ['highWaterMark', -1],
+    ['noDelay', 'yes'],
+    ['keepAlive', 1],
+    ['keepAliveInitialDelay', -1],
+    ['keepAliveInitialDelay', 'soon'],
+    ['requestCert', 1],
+    ['SNICallback', 5],
+    ['ALPNCallback', 5],
+    ['pskIdentityHint', 5],
+    ['pskIdentityHint', 'x'],
+    ['enableTrace', 'yes'],
+    ['allowPartialTrustChain', true],
+    ['certificateCompression', ['zlib']],
+    ['clientCertEngine', 'x'],
+    ['privateKeyEngine', 'x'],
+    ['privateKeyIdentifier', 'x'],
+    ['secureProtocol', 1],
+    ['requestOCSP', true],
+    ['secureContext', {}],
+    ['keepAliveCount', 1],
+    ['keepAliveInterval', 1],
+    ['reusePort', true],
+    ['typeOfService', 1],
+  ].filter(([name]) => !ofTheCore.some(([own]) => own === name)) as [string, unknown][];
+
+  it.each(ofNode)('a server takes %s as node:tls does: %j', (name, value) => {
+    const options = { ...ecdsa, [name]: value };
+    expect(outcome(() => createServer(options))).toEqual(outcome(() => tls.createServer(options)));
+  });
+
   it('refuses options that are no object', () => {
-    for (const make of [createSecureContext, createServer]) {
-      const error = refusal(() => make(5 as never));
-      expect(error.code).toBe('ERR_INVALID_ARG_TYPE');
-      expect(error.message).toMatch(/"options" argument must be of type object.*number \(5\)/);
-    }
+    const error = refusal(() => createSecureContext(5 as never));
+    expect(error.code).toBe('ERR_INVALID_ARG_TYPE');
+    expect(error.message).toMatch(/"options" argument must be of type object.*number \(5\)/);
+    expect(outcome(() => createServer(5 as never))).toEqual(
+      outcome(() => tls.createServer(5 as never)),
+    );
   });
 
   it('refuses a context that is none', async () => {
@@ -394,37 +481,59 @@ const refused = (error: OffloopError, name: string): void => {
 
 describe('options of node:tls that are not honoured', () => {
   const ofContexts: Record<string, unknown> = {
-    allowPartialTrustChain: true,
     certificateCompression: ['zlib'],
-    ciphers: 'AES128-SHA',
     clientCertEngine: 'x',
-    crl: 'x',
     dhparam: 'auto',
-    pfx: Buffer.alloc(8),
     privateKeyEngine: 'x',
     privateKeyIdentifier: 'x',
-    secureOptions: 1,
-    secureProtocol: 'TLSv1_2_method',
-    sessionIdContext: 'x',
-    sigalgs: 'ecdsa_secp256r1_sha256',
-    ticketKeys: Buffer.alloc(48),
   };
-  const ofConnections: Record<string, unknown> = {
-    ALPNCallback: () => 'h2',
-    SNICallback: () => {},
-    enableTrace: true,
+  /** Values of options that are honoured otherwise. */
+  const ofTheCore: [name: string, value: unknown, says?: RegExp][] = [
+    ['ciphers', 'AES128-SHA', /"AES128-SHA".*no suite of TLSv1\.2/],
+    ['ciphers', 'TLS_AES_128_CCM_SHA256:HIGH', /no suite of TLSv1\.3/],
+    ['ciphers', 'HIGH@SECLEVEL=3', /@SECLEVEL is 2 at most/],
+    ['ciphers', 'nonsense:AES256-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256', /no AES256-SHA256$/],
+    ['ciphers', 'DHE+AESGCM:HIGH:!aNULL', /no DHE\+AESGCM$/],
+    [
+      'ciphers',
+      'TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_8_SHA256:HIGH',
+      /no TLS_AES_128_CCM_8_SHA256$/,
+    ],
+    ['ciphers', 'ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA', /suits the key/],
+    ['secureOptions', constants.SSL_OP_PRIORITIZE_CHACHA, /SSL_OP_PRIORITIZE_CHACHA/],
+    ['secureOptions', constants.SSL_OP_NO_TLSv1_2 | constants.SSL_OP_NO_TLSv1_3, /no protocol/],
+    ['secureProtocol', 'TLSv1_method', /"TLSv1_method".*TLSv1\.2 is the oldest/],
+    ['secureProtocol', 'TLSv1_1_server_method', /TLSv1\.2 is the oldest/],
+    ['secureProtocol', 'TLS_client_method', /no such method/],
+    ['sigalgs', 'ECDSA+SHA256:RSA+SHA1', /"RSA\+SHA1".*no such scheme/],
+    ['sigalgs', 'ed448', /"ed448"/],
+  ];
+  it.each([
+    // Mozilla's, of 'intermediate' compatibility.
+    'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305',
+    'EECDH+AESGCM:EDH+AESGCM',
+    'HIGH:!aNULL:!MD5',
+    'nonsense:ECDHE-ECDSA-AES128-GCM-SHA256:AES128-SHA',
+    // Node serves nobody with it either, but in TLS 1.3.
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'TLS_AES_128_GCM_SHA256:!TLS_AES_128_CCM_SHA256:HIGH',
+  ])('but takes ciphers that prefer what the core has: %s', (ciphers) => {
+    for (const make of [createSecureContext, createServer])
+      expect(() => make({ ...ecdsa, ciphers })).not.toThrow();
+  });
+
+  const ofAcceptTls: Record<string, unknown> = {
     pskCallback: () => null,
     pskIdentityHint: 'x',
     requestOCSP: true,
-    secureContext: {},
   };
-  const ofServers: Record<string, unknown> = {
-    blockList: {},
-    keepAliveCount: 1,
-    keepAliveInterval: 1,
-    reusePort: true,
-    typeOfService: 1,
-  };
+  const ofServers: [name: string, value: unknown][] = [
+    ['dhparam', 'auto'],
+    ['ecdhCurve', 'P-521'],
+    ['maxVersion', 'TLSv1.1'],
+    ['minVersion', 'TLSv1'],
+    ['pskCallback', () => null],
+  ];
 
   it.each(Object.keys(ofContexts))('a context refuses %s', (name) => {
     const options = { ...ecdsa, [name]: ofContexts[name] };
@@ -432,27 +541,31 @@ describe('options of node:tls that are not honoured', () => {
       refusal(() => createSecureContext(options)),
       name,
     );
-    refused(
-      refusal(() => createServer(options)),
-      name,
-    );
   });
 
-  it.each(Object.keys(ofConnections))('a server and acceptTls refuse %s', async (name) => {
-    const options = { ...ecdsa, [name]: ofConnections[name] };
-    refused(
-      refusal(() => createServer(options as ServerOptions)),
-      name,
-    );
+  it.each(ofTheCore)('a context and a server refuse %s: %j', (name, value, says = /./) => {
+    const options = { ...ecdsa, [name]: value };
+    for (const make of [createSecureContext, createServer]) {
+      const error = refusal(() => make(options as object));
+      refused(error, name);
+      expect(error.message).toMatch(says);
+    }
+    // It is the core's limit.
+    expect(nodesCode({ [name]: value })).toBeUndefined();
+  });
+
+  it.each(Object.keys(ofAcceptTls))('acceptTls refuses %s', async (name) => {
+    const options = { ...ecdsa, [name]: ofAcceptTls[name] };
     refused(await acceptError(options as AcceptOptions), name);
   });
 
-  it.each(Object.keys(ofServers))('a server refuses %s', (name) => {
-    const options = { ...ecdsa, [name]: ofServers[name] };
+  it.each(ofServers)('a server refuses %s: %j, which node:tls takes', (name, value) => {
+    const options = { ...ecdsa, [name]: value };
     refused(
       refusal(() => createServer(options as ServerOptions)),
       name,
     );
+    expect(outcome(() => tls.createServer(options as tls.TlsOptions))).toBe('takes it');
   });
 
   it('accepts their values that ask for nothing', () => {
@@ -476,10 +589,14 @@ describe('where a refusal leaves things', () => {
   it('a server keeps its context when a new one is refused, and goes on', async () => {
     await using server = await startServer('offloop server', ecdsa);
     const handle = createServer(ecdsa);
-    expect(refusal(() => handle.setSecureContext({ ...ecdsa, key: rsa.key })).code).toBe(
+    expect(refusal(() => handle.setSecureContext({ ...ecdsa, key: other.key })).code).toBe(
       'ERR_OSSL_X509_KEY_VALUES_MISMATCH',
     );
-    expect(refusal(() => handle.addContext('a.test', { key: 'x', cert: 'x' })).code).toBe(
+    refused(
+      refusal(() => handle.setSecureContext({ ...ecdsa, dhparam: 'auto' })),
+      'dhparam',
+    );
+    expect(refusal(() => handle.addContext('a.test', { key: 'x', cert: ecdsa.cert })).code).toBe(
       'ERR_OSSL_UNSUPPORTED',
     );
     expect(refusal(() => handle.addContext('', ecdsa)).code).toBe('ERR_TLS_REQUIRED_SERVER_NAME');
@@ -502,11 +619,15 @@ describe('where a refusal leaves things', () => {
 });
 
 function nodesCode(options: tls.SecureContextOptions): unknown {
+  return nodesError(options)?.code;
+}
+
+function nodesError(options: tls.SecureContextOptions): OffloopError | undefined {
   try {
     tls.createSecureContext(options);
     return undefined;
   } catch (error) {
-    return (error as OffloopError).code;
+    return error as OffloopError;
   }
 }
 

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
 import { connect } from './support/disposables.js';
+import { nodeTls, offloop } from './support/libraries.js';
 import { run as runWith } from './support/program.js';
 import { readAll } from './support/streams.js';
 
@@ -94,29 +95,33 @@ describe('forms', () => {
     await once(server, 'close');
   });
 
-  test('a handle of another server, and its descriptor', async () => {
-    const other = net.createServer();
+  test.for(
+    [nodeTls, offloop].flatMap(({ name, createServer: create }) =>
+      ['server', 'handle'].map((kind) => ({ name, create, kind })),
+    ),
+  )('a $kind that listens already: it is taken over, as $name does', async ({ create, kind }) => {
+    const other = net.createServer(() => expect.unreachable());
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const handle = (other as unknown as { _handle: { fd: number } })._handle;
-    for (const target of [other, { _handle: handle }]) {
-      const server = hello().listen(target);
-      await once(server, 'listening');
-      expect((server.address() as AddressInfo).port).toBe(port);
-      server.close();
-      await once(server, 'close');
-    }
-    // The handle is still the other server's.
-    expect(other.listening).toBe(true);
-    const raw = net.connect(port, '127.0.0.1');
-    await once(other, 'connection');
-    raw.destroy();
+    const { _handle } = other as unknown as { _handle: object };
+    const server = create(identity, (socket) => socket.end('hello'));
+    server.listen(kind === 'server' ? other : { _handle });
+    await once(server, 'listening');
+    expect((server.address() as AddressInfo).port).toBe(port);
+    expect(String(await readAll(connect(port)))).toBe('hello');
+    await new Promise<unknown>((resolve) => server.close(resolve));
+    // One handle, which is closed for both.
+    const [refused] = await once(net.connect(port, '127.0.0.1'), 'error');
+    expect(refused).toMatchObject({ code: 'ECONNREFUSED' });
     other.close();
   });
 
-  test('{ fd }: a descriptor that a parent process hands on', async () => {
-    const parent = net.createServer().listen(0, '127.0.0.1');
+  test.for<[string, () => net.Server]>([
+    ['net.Server', () => net.createServer()],
+    ['server of its own', () => createServer(identity)],
+  ])('{ fd }: the descriptor of a parent’s %s', async ([, make]) => {
+    const parent = make().listen(0, '127.0.0.1');
     await once(parent, 'listening');
     const { fd } = (parent as unknown as { _handle: { fd: number } })._handle;
     const child = runWith(

@@ -53,6 +53,7 @@ describe('the exports', () => {
         'Server',
         'TlsSocket',
         'acceptTls',
+        'adopt',
         'createSecureContext',
         'createServer',
         'setDefaultContext',
@@ -63,6 +64,48 @@ describe('the exports', () => {
       more: [],
       default: true,
     });
+  });
+
+  it.each(['tls', 'https', 'http2'])('of offloop/%s are those of Node but for servers', (name) => {
+    const output = node(
+      `${name}.mjs`,
+      `import { createRequire } from 'node:module';
+       import nodes from 'node:${name}';
+       import ours, * as esm from 'offloop/${name}';
+       const cjs = createRequire(import.meta.url)('offloop/${name}');
+       const names = Object.keys(nodes);
+       console.log(JSON.stringify({
+         same: cjs === ours && names.every((name) => esm[name] === cjs[name]),
+         missing: names.filter((name) => !(name in cjs)),
+         replaced: names.filter((name) => cjs[name] !== nodes[name]).sort(),
+       }));`,
+    );
+    const replaced: Record<string, string[]> = {
+      tls: ['Server', 'TLSSocket', 'createSecureContext', 'createServer'],
+      https: ['Server', 'createServer'],
+      http2: ['createSecureServer'],
+    };
+    expect(JSON.parse(output)).toEqual({ same: true, missing: [], replaced: replaced[name] });
+  });
+
+  it('of offloop/register are the replacements in the modules of Node itself', () => {
+    const output = node(
+      'register.mjs',
+      `import { createRequire } from 'node:module';
+       import tls, { createServer } from 'node:tls';
+       import https, { Server } from 'node:https';
+       import http2, { createSecureServer } from 'node:http2';
+       const before = [createServer, Server, createSecureServer];
+       await import('offloop/register');
+       const after = [createServer, Server, createSecureServer];
+       const theirs = createRequire(import.meta.url)('node:tls');
+       console.log(JSON.stringify({
+         replaced: after.every((each, i) => each !== before[i]),
+         same: tls === theirs && tls.createServer === after[0] && https.Server === after[1] &&
+           http2.createSecureServer === after[2],
+       }));`,
+    );
+    expect(JSON.parse(output)).toEqual({ replaced: true, same: true });
   });
 
   it('keep the inside inside', () => {
@@ -85,7 +128,11 @@ describe('the exports', () => {
 
 describe('the types', () => {
   const program = `
-    import { acceptTls, createSecureContext, createServer, Server, type AcceptOptions,
+    import 'offloop/register';
+    import tls, { type TLSSocket as DropInSocket } from 'offloop/tls';
+    import https, { createServer as createHttpsServer } from 'offloop/https';
+    import http2 from 'offloop/http2';
+    import { acceptTls, adopt, type Adopted, createSecureContext, createServer, Server, type AcceptOptions,
       type OffloopError, type SecureContext, type ServerOptions, type Stats, stats,
       TlsSocket } from 'offloop';
     import type { Socket } from 'node:net';
@@ -103,6 +150,17 @@ describe('the types', () => {
       return acceptTls(socket, { context, ...more });
     }
     export const open: number = (stats() satisfies Stats).open;
+    // Types of the drop-in modules are Node's: by name, in the namespace, and for generics.
+    const dropIn: tls.Server = tls.createServer({ key: 'x' }, (socket: DropInSocket) => {
+      const asNodes: TLSSocket = socket;
+      void asNodes;
+    });
+    const web: https.Server = createHttpsServer((request, response) => void response.end(request.url));
+    const web2: http2.Http2SecureServer = http2.createSecureServer({ allowHTTP1: true });
+    const adopted: Adopted[] = [adopt(dropIn), adopt(web), adopt(web2)];
+    server.addContext('a.test', context);
+    server.addContext('b.test', tls.createSecureContext());
+    void adopted;
     // @ts-expect-error -- not a mode
     createServer({ offload: 'sometimes' });
     // @ts-expect-error -- needs a stream
@@ -160,10 +218,12 @@ describe('what is published', () => {
       'dist/index.d.mts',
       'native/binding.js',
       'native/binding.d.ts',
+      'types/tls.d.ts',
+      'types/http2.d.mts',
     ])
       expect(paths).toContain(wanted);
     const strays = paths.filter(
-      (file) => !/^(dist|native)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file),
+      (file) => !/^(dist|native|types)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file),
     );
     expect(strays).toEqual([]);
   });

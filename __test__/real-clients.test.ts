@@ -6,7 +6,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { createServer, type Server, type ServerOptions, type TlsSocket } from 'offloop';
+import {
+  createServer,
+  type OffloopError,
+  type Server,
+  type ServerOptions,
+  type TlsSocket,
+} from 'offloop';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
@@ -78,7 +84,7 @@ async function serve(
       if (String(chunk).includes('bye')) socket.end();
     });
   });
-  server.on('tlsClientError', (error) => failures.push(error.code));
+  server.on('tlsClientError', (error: OffloopError) => failures.push(error.code));
   prepare?.(server);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -57,16 +57,7 @@ describe('what it is', () => {
 describe('what it does not have, it refuses', () => {
   test.for([
     ['connect', [1]],
-    ['enableTrace', []],
-    ['exportKeyingMaterial', [20, 'label']],
-    ['getFinished', []],
-    ['getPeerFinished', []],
-    ['getSession', []],
-    ['getSharedSigalgs', []],
-    ['renegotiate', [{}, () => {}]],
-    ['setMaxSendFragment', [1024]],
     ['setKeyCert', [{}]],
-    ['setSession', ['x']],
   ] as const)('%s()', async ([name, args]) => {
     await using ends = await pair(offloop, { server: identity });
     const call = (): unknown =>
@@ -76,11 +67,14 @@ describe('what it does not have, it refuses', () => {
     expect(call).toThrow(expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' }));
   });
 
-  test('setServername(), with the code of Node', async () => {
+  test('what rustls does not tell, as Node before it is known', async () => {
     await using ends = await pair(offloop, { server: identity });
-    expect(() =>
-      (ends.socket as unknown as { setServername(name: string): void }).setServername('x'),
-    ).toThrow(expect.objectContaining({ code: 'ERR_TLS_SNI_FROM_SERVER' }));
+    const { socket } = ends;
+    expect([socket.getFinished(), socket.getPeerFinished(), socket.getSession()]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test('setKeepAlive() with an interval or a count', async () => {
@@ -143,22 +137,19 @@ describe('a peer that resets', () => {
     expect(ends.socket.errored).toMatchObject({ errno: -104, message: 'read ECONNRESET' });
   });
 
-  test('without a listener of error: uncaughtException', async () => {
-    const { code, stdout } = await run(
-      `${PROGRAM}
-      process.once('uncaughtException', (error) => {
-        console.log('uncaught', error.code);
-        server.close();
-      });
-      const server = createServer(input, (socket) => client._parent.resetAndDestroy());
-      await new Promise((resolve) => server.listen(0, resolve));
-      const raw = net.connect(server.address().port);
-      const client = tls.connect({ socket: raw, rejectUnauthorized: false }).on('error', () => {});
-      client._parent = raw;`,
-      identity,
+  test.for(['tls.createServer', 'createServer'])(
+    'without a listener of error, on a socket of %s: nothing but close',
+    async (create) => {
+      const { code, stdout } = await reset(`${create}(input, opened)`);
+      expect([stdout, code]).toEqual(['close true\n', 0]);
+    },
+  );
+
+  test('without a listener of error, on a socket of acceptTls: uncaughtException', async () => {
+    const { code, stdout } = await reset(
+      'net.createServer((socket) => acceptTls(socket, input).then(opened))',
     );
-    expect(stdout).toBe('uncaught ECONNRESET\n');
-    expect(code).toBe(0);
+    expect([stdout, code]).toEqual(['uncaught ECONNRESET\nclose true\n', 0]);
   });
 });
 
@@ -437,8 +428,29 @@ const PROGRAM = `
   import { once } from 'node:events';
   import net from 'node:net';
   import tls from 'node:tls';
-  import { createServer } from 'offloop';
+  import { acceptTls, createServer } from 'offloop';
 `;
+
+/** Prints what becomes of a reset that nobody listens for on the server's end. */
+function reset(serve: string): ReturnType<typeof run> {
+  return run(
+    `${PROGRAM}
+    process.on('uncaughtException', (error) => console.log('uncaught', error.code));
+    const opened = (socket) => {
+      socket.on('close', (failed) => {
+        console.log('close', failed);
+        server.close();
+      });
+      socket.write('now');
+    };
+    const server = ${serve};
+    await new Promise((resolve) => server.listen(0, resolve));
+    const raw = net.connect(server.address().port);
+    const client = tls.connect({ socket: raw, rejectUnauthorized: false }).on('error', () => {});
+    client.once('data', () => raw.resetAndDestroy());`,
+    identity,
+  );
+}
 
 /** The sizes of the application-data records that `write` makes, seen on the wire of TLS 1.2. */
 async function applicationRecords(write: (socket: tls.TLSSocket) => void): Promise<number[]> {

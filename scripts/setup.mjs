@@ -14,11 +14,16 @@ export function checkTools() {
   checkCompiler();
 }
 
-/** Installs with `npm ci` where node_modules is missing or older than the lock file. */
-export async function install(signal) {
-  const installed = modifiedAt('node_modules/.package-lock.json');
-  if (installed !== undefined && installed >= modifiedAt('package-lock.json')) return false;
-  await npm(['ci', '--include=dev', '--no-audit', '--no-fund'], signal);
+/**
+ * Installs a folder's packages with `npm ci` where its node_modules is missing or older than its
+ * lock file.
+ */
+export async function install(signal, folder = '.') {
+  const installed = modifiedAt(`${folder}/node_modules/.package-lock.json`);
+  if (installed !== undefined && installed >= modifiedAt(`${folder}/package-lock.json`)) {
+    return false;
+  }
+  await npm(['ci', '--prefix', folder, '--include=dev', '--no-audit', '--no-fund'], signal);
   return true;
 }
 

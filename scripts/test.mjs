@@ -5,6 +5,8 @@ import { checkTools, install, npm, root, run } from './setup.mjs';
 const vitest = process.argv.slice(2);
 const steps = [
   ['installing what is missing', () => install()],
+  // Other versions of Node, Bun and Deno: the tests run what is built under each.
+  ['installing the runtimes', () => install(undefined, '__test__/clients/runtimes')],
   ['building offloop', () => npm(['run', '--silent', 'build'])],
   ['cargo test', () => run('cargo', ['test', '--workspace', '--all-targets', '--locked'])],
   ['cargo test --doc', () => run('cargo', ['test', '--workspace', '--doc', '--locked'])],

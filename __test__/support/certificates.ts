@@ -72,13 +72,59 @@ export class Authority {
     return this.certificate.toString('pem');
   }
 
+  /** An authority that this one vouches for. */
+  async subordinate(name: string): Promise<Authority> {
+    const keys = await generate('p256');
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: this.nextSerial(),
+      subject: `CN=${name}`,
+      issuer: this.certificate.subject,
+      notBefore: new Date(Date.now() - DAY),
+      notAfter: new Date(Date.now() + DAY),
+      publicKey: keys.publicKey,
+      signingKey: this.keys.privateKey,
+      signingAlgorithm: SIGNATURES.p256,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+          true,
+        ),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+        await x509.AuthorityKeyIdentifierExtension.create(this.keys.publicKey),
+      ],
+    });
+    return new Authority(keys, certificate);
+  }
+
+  /** A list of what is revoked, PEM. Default of `nextUpdate`: in a day. */
+  async revoke(
+    revoked: readonly Pick<Issued, 'cert'>[],
+    nextUpdate = new Date(Date.now() + DAY),
+  ): Promise<string> {
+    const list = await x509.X509CrlGenerator.create({
+      issuer: this.certificate.subject,
+      thisUpdate: new Date(Date.now() - 2 * DAY),
+      nextUpdate,
+      signingKey: this.keys.privateKey,
+      signingAlgorithm: SIGNATURES.p256,
+      entries: revoked.map(({ cert }) => ({
+        serialNumber: new x509.X509Certificate(cert).serialNumber,
+        revocationDate: new Date(Date.now() - DAY),
+      })),
+      extensions: [await x509.AuthorityKeyIdentifierExtension.create(this.keys.publicKey)],
+    });
+    // Its own toString('pem') has a label that OpenSSL does not know.
+    return x509.PemConverter.encode(list.rawData, 'X509 CRL');
+  }
+
   async issue(options: IssueOptions = {}): Promise<Issued> {
     const { key = 'p256', names = ['localhost', '127.0.0.1', '::1'], use = 'server' } = options;
     const keys = await generate(key);
     const usage =
       use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
     const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: (++this.#serial).toString(16).padStart(4, '0'),
+      serialNumber: this.nextSerial(),
       subject: options.subject ?? 'CN=localhost',
       issuer: this.certificate.subject,
       notBefore: options.notBefore ?? new Date(Date.now() - DAY),
@@ -101,6 +147,10 @@ export class Authority {
       cert: certificate.toString('pem'),
       ca: this.cert,
     };
+  }
+
+  private nextSerial(): string {
+    return (++this.#serial).toString(16).padStart(4, '0');
   }
 }
 

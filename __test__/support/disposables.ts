@@ -29,7 +29,8 @@ export async function listen<S extends Listener>(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   };
-  server.on('connection', track);
+  // Whoever listens to 'connection' gets raw sockets, which the core does not make.
+  if (!(server instanceof tls.Server)) server.on('connection', track);
   server.on('secureConnection', (socket: Duplex) => {
     track(socket);
     // A client that a test destroys with something unread resets the connection.

@@ -1,4 +1,4 @@
-/** Child processes: scripts of `children/`, run against the built package. */
+/** Child processes: scripts of `children/`, or of a whole path, run against the built package. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
@@ -33,7 +33,7 @@ export class Child {
 
   constructor(script: string, options: ChildOptions = {}) {
     const { env, args = [], nodeFlags = [], descriptors, bound = 40_000 } = options;
-    const file = path.join(import.meta.dirname, 'children', script);
+    const file = path.resolve(import.meta.dirname, 'children', script);
     const command = [process.execPath, ...nodeFlags, file, ...args];
     const limited = ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh', ...command];
     const [program, ...rest] = descriptors === undefined ? command : limited;

@@ -4,7 +4,13 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 
-import { acceptTls, createSecureContext, createServer, type ServerOptions } from 'offloop';
+import {
+  acceptTls,
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type ServerOptions,
+} from 'offloop';
 
 export type Kind = 'offloop server' | 'acceptTls' | 'acceptTls on a Duplex' | 'node:tls';
 
@@ -21,9 +27,7 @@ export interface TlsServer extends AsyncDisposable {
   nextSocket(): Promise<tls.TLSSocket>;
 }
 
-type Options = ServerOptions & tls.TlsOptions;
-
-export async function startServer(kind: Kind, options: Options): Promise<TlsServer> {
+export async function startServer(kind: Kind, options: ServerOptions): Promise<TlsServer> {
   const failures = new Arrivals<ClientError>();
   const sockets = new Arrivals<tls.TLSSocket>();
   const all = new Set<{ destroy(): void }>();
@@ -52,7 +56,7 @@ export async function startServer(kind: Kind, options: Options): Promise<TlsServ
 
 function make(
   kind: Kind,
-  options: Options,
+  options: ServerOptions,
   opened: (socket: tls.TLSSocket) => void,
   failed: (error: Error) => void,
 ): net.Server {
@@ -69,7 +73,7 @@ function make(
     case 'acceptTls on a Duplex': {
       const { handshakeTimeout, clientHelloLimit, offload, ...rest } = options;
       const connection = { handshakeTimeout, clientHelloLimit, offload };
-      const context = createSecureContext(rest);
+      const context = createSecureContext(rest as SecureContextOptions);
       // Half-open, so that the client's end arrives in order with what came before.
       return net.createServer({ allowHalfOpen: kind !== 'acceptTls' }, (socket) => {
         const stream = kind === 'acceptTls' ? socket : behindDuplex(socket);

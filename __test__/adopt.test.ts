@@ -1,0 +1,216 @@
+/** adopt(): a server of Node's moves onto the core in place, and back. */
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import https from 'node:https';
+import net, { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import tls from 'node:tls';
+
+import { adopt, createServer, type ServerOptions, TlsSocket } from 'offloop';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+import { Authority, type Issued } from './support/certificates.js';
+import { connect, listen } from './support/disposables.js';
+import { readAll } from './support/streams.js';
+
+let identity: Issued;
+let other: Issued;
+
+beforeAll(async () => {
+  const authority = await Authority.create();
+  identity = await authority.issue();
+  other = await authority.issue({ subject: 'CN=other' });
+});
+
+/** Says to each client who serves it. */
+function saying(options: tls.TlsOptions = identity): tls.Server {
+  return tls.createServer(options, (socket) => {
+    socket.on('error', () => {});
+    socket.end(socket instanceof TlsSocket ? 'core' : 'node');
+  });
+}
+
+async function asked(port: number, options: tls.ConnectionOptions = {}): Promise<string> {
+  return String(await readAll(connect(port, options)));
+}
+
+describe('a tls.Server', () => {
+  test('before it listens', async () => {
+    const server = saying();
+    adopt(server);
+    await using listening = await listen(server);
+    expect(await asked(listening.port)).toBe('core');
+  });
+
+  test('while it listens, on the same port, with a connection open', async () => {
+    const greeted: tls.TLSSocket[] = [];
+    const server = tls.createServer(identity, (socket) => {
+      greeted.push(socket);
+      socket.on('error', () => {}).write(socket instanceof TlsSocket ? 'core' : 'node');
+    });
+    await using listening = await listen(server);
+    const first = connect(listening.port);
+    expect(String(...(await once(first, 'data')))).toBe('node');
+    adopt(server);
+    expect((server.address() as AddressInfo).port).toBe(listening.port);
+    const second = connect(listening.port);
+    expect(String(...(await once(second, 'data')))).toBe('core');
+    // The first goes on.
+    greeted[0].write('still there');
+    expect(String(...(await once(first, 'data')))).toBe('still there');
+    const counted = await new Promise((resolve) =>
+      server.getConnections((_, count) => resolve(count)),
+    );
+    expect(counted).toBe(2);
+    first.destroy();
+    second.destroy();
+  });
+
+  test('goes back, again and again, without losing a client that waits', async () => {
+    const server = saying();
+    await using listening = await listen(server);
+    for (const _round of [1, 2, 3]) {
+      const adopted = adopt(server);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await asked(listening.port)).toBe('core');
+      adopted.release();
+      adopted.release();
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await asked(listening.port)).toBe('node');
+    }
+    expect(Object.keys(server)).not.toContain('_listen2');
+  });
+
+  test('closes as before: the port is free, a late client is refused', async () => {
+    const server = saying();
+    const { port } = await listen(server);
+    adopt(server);
+    await new Promise((resolve) => server.close(resolve));
+    expect([server.listening, server.address()]).toEqual([false, null]);
+    const late = net.connect(port, '127.0.0.1');
+    const [error] = (await once(late, 'error')) as [NodeJS.ErrnoException];
+    expect(error.code).toBe('ECONNREFUSED');
+  });
+
+  test('on a Unix socket keeps its path', async () => {
+    const path = join(tmpdir(), `offloop-adopt-${process.pid}.sock`);
+    const server = saying();
+    server.listen(path);
+    await once(server, 'listening');
+    adopt(server);
+    const client = tls.connect({ path, rejectUnauthorized: false });
+    expect(String(await readAll(client))).toBe('core');
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test('keeps listeners that stand before Node’s own', async () => {
+    const server = saying();
+    let seen = 0;
+    server.prependListener('connection', () => seen++);
+    const adopted = adopt(server);
+    await using listening = await listen(server);
+    expect([await asked(listening.port), seen]).toEqual(['core', 1]);
+    adopted.release();
+    expect([await asked(listening.port), seen]).toEqual(['node', 2]);
+  });
+
+  test('takes its client-certificate policy and ALPN along', async () => {
+    const server = saying({ ...identity, requestCert: true, ALPNProtocols: ['one'] });
+    adopt(server);
+    await using listening = await listen(server);
+    const refused = once(server, 'tlsClientError');
+    const client = connect(listening.port, { ALPNProtocols: ['one'] });
+    client.on('error', () => {});
+    const [error] = (await refused) as [NodeJS.ErrnoException];
+    expect(error.code).toBe('ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE');
+    expect(client.alpnProtocol).toBe('one');
+  });
+
+  test('of contexts added before, refuses those whose key nobody knows', async () => {
+    const server = saying();
+    server.addContext('other.test', other);
+    expect(() => adopt(server)).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' }),
+    );
+    // As it was.
+    await using listening = await listen(server);
+    expect(await asked(listening.port)).toBe('node');
+  });
+
+  test('takes contexts added afterwards', async () => {
+    const server = saying();
+    adopt(server);
+    server.addContext('other.test', other);
+    await using listening = await listen(server);
+    const client = connect(listening.port, { servername: 'OTHER.test' });
+    await once(client, 'secureConnect');
+    expect(client.getPeerCertificate().subject.CN).toBe('other');
+    client.destroy();
+  });
+
+  test('is refused twice, and so is what is no TLS server', () => {
+    const server = saying();
+    const adopted = adopt(server);
+    expect(() => adopt(server)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }));
+    adopted.release();
+    adopt(server);
+    expect(() => adopt(createServer(identity))).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+    );
+    for (const none of [net.createServer(), {}, null, undefined])
+      expect(() => adopt(none as never)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+      );
+  });
+
+  test('that needs what the core has not is refused, and stays as it is', () => {
+    const server = saying({ ...identity, pskCallback: () => null } as ServerOptions);
+    const before = server.listeners('connection');
+    expect(() => adopt(server)).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' }),
+    );
+    expect(server.listeners('connection')).toEqual(before);
+  });
+});
+
+describe('servers of HTTP', () => {
+  test('an https.Server that listens', async () => {
+    const server = https.createServer(identity, ({ socket }, response) => {
+      response.end(socket instanceof TlsSocket ? 'core' : 'node');
+    });
+    await using listening = await listen(server);
+    const adopted = adopt(server);
+    expect(await got(listening.port)).toBe('core');
+    adopted.release();
+    expect(await got(listening.port)).toBe('node');
+  });
+
+  test('an http2 secure server that listens', async () => {
+    const server = http2.createSecureServer(identity, (request, response) => {
+      const { session } = request.stream;
+      response.end(
+        `${session?.encrypted} ${session?.alpnProtocol} ${request.socket.constructor.name}`,
+      );
+    });
+    await using listening = await listen(server);
+    using _adopted = adopt(server);
+    const client = http2.connect(`https://localhost:${listening.port}`, {
+      rejectUnauthorized: false,
+    });
+    const answer = await readAll(client.request());
+    client.close();
+    await once(client, 'close');
+    expect(String(answer)).toMatch(/^true h2 /);
+  });
+});
+
+function got(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = https.get(
+      { port, host: '127.0.0.1', rejectUnauthorized: false, agent: false },
+      (response) => void readAll(response as never).then((body) => resolve(String(body)), reject),
+    );
+    request.on('error', reject);
+  });
+}
