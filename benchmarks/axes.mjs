@@ -1,5 +1,5 @@
 // What is compared: one row for each axis. A figure's `of` takes what lane.mjs measured.
-import { run, weigh } from './lane.mjs';
+import { run, runHttp2, weigh } from './lane.mjs';
 
 const higher = 'higher is better';
 const lower = 'lower is better';
@@ -106,6 +106,31 @@ export const axes = [
     measure: (lane) => weigh(lane, 2000),
     figures: [
       { name: 'memory', unit: 'KiB', better: lower, of: ({ bytesEach }) => bytesEach / 1024 },
+    ],
+  },
+  {
+    name: 'idle-memory-https',
+    title: 'memory of an idle https connection, of 2,000',
+    service: 'http',
+    key: 'p256',
+    measure: (lane) => weigh(lane, 2000),
+    figures: [
+      { name: 'memory', unit: 'KiB', better: lower, of: ({ bytesEach }) => bytesEach / 1024 },
+    ],
+  },
+  {
+    name: 'http2',
+    title: 'HTTP/2 requests, 10 streams on each of 16 connections',
+    service: 'http2',
+    key: 'p256',
+    measure: runHttp2,
+    figures: [
+      {
+        name: 'requests',
+        unit: '/s',
+        better: higher,
+        of: ({ requestsPerSecond }) => requestsPerSecond,
+      },
     ],
   },
   {

@@ -1,7 +1,9 @@
 // One run of one target: a fresh server process, the client, and what the server spent meanwhile.
 // oxlint-disable no-await-in-loop -- a snapshot belongs to its line
+import { execFile } from 'node:child_process';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Load } from './load-program.mjs';
 import { ServerProcess } from './server-process.mjs';
 
@@ -49,6 +51,27 @@ export function run(lane, args, { onTick, signal } = {}) {
   });
 }
 
+/**
+ * Runs h2load, the client of nghttp2, against a fresh server: 16 connections of 10 streams each.
+ * @returns {Promise<{ requestsPerSecond: number }>}
+ */
+export function runHttp2(lane, { seconds }) {
+  return withServer(lane, async (server) => {
+    const scheme = lane.target === 'plain' ? 'http' : 'https';
+    const args = ['-c', '16', '-m', '10', '-D', String(seconds), '--warm-up-time', '1'];
+    const url = `${scheme}://127.0.0.1:${server.port}/`;
+    const { stdout } = await promisify(execFile)('h2load', [...args, url]).catch((error) => {
+      throw error.code === 'ENOENT'
+        ? new Error("h2load is not installed: it comes with nghttp2 (Debian's nghttp2-client)")
+        : error;
+    });
+    const [, rate] = /finished in [^,]+, ([\d.]+) req\/s/.exec(stdout) ?? [];
+    const [, failed] = /requests: .* (\d+) failed/.exec(stdout) ?? [];
+    if (rate === undefined || failed !== '0') throw new Error(`h2load failed:\n${stdout}`);
+    return { load: { mode: 'http2' }, requestsPerSecond: Number(rate) };
+  });
+}
+
 /** What `connections` idle connections add to the resident memory of a fresh server, in bytes each. */
 export function weigh(lane, connections) {
   return withServer(lane, async (server) => {
@@ -73,7 +96,8 @@ async function withServer(lane, use) {
 }
 
 async function hold(lane, server, connections, whileOpen) {
-  const args = ['idle', '--connections', String(connections), ...address(lane, server)];
+  const silent = lane.service === 'echo' ? [] : ['--silent'];
+  const args = ['idle', '--connections', String(connections), ...silent, ...address(lane, server)];
   const load = new Load(lane.program, args);
   let result;
   try {

@@ -1,4 +1,5 @@
-// What the servers do. `stream` services get a socket, `request` services an HTTP request.
+// What the servers do: `stream` services get a socket, `request` services an HTTP/1 request, `http2`
+// services one of HTTP/2.
 
 const chunk = Buffer.alloc(64 * 1024, 0x2a);
 const body = Buffer.from('Hello, world!\n');
@@ -66,6 +67,8 @@ export const services = {
     },
   },
 };
+
+services.http2 = { http2: services.http.request };
 
 // The client goes away in the middle of a transfer when its time is up.
 function ignoreErrors(socket) {
