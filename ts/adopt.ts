@@ -1,6 +1,7 @@
 import type tls from 'node:tls';
 import { attach } from './attach.js';
 import type { CoreOptions } from './core-options.js';
+import { makeDrainable } from './drain.js';
 
 /** A server on the core, and the way back. */
 export interface Adopted {
@@ -25,6 +26,7 @@ export interface Adopted {
  */
 export function adopt(server: tls.Server, options: Omit<CoreOptions, 'fallback'> = {}): Adopted {
   const attachment = attach(server, { ...options, fallback: false });
+  makeDrainable(server);
   const release = (): void => attachment.detach();
   return { release, [Symbol.dispose]: release };
 }

@@ -43,11 +43,17 @@ export function isAttached(server: tls.Server): boolean {
   return attachments.has(server);
 }
 
+/** When the server is closed, it accepts what has connected already, or is about to. */
+export function acceptRestAtClose(server: tls.Server): void {
+  const attachment = attachments.get(server);
+  if (attachment !== undefined) attachment.core.acceptsRest = true;
+}
+
 type Listener = (this: tls.Server, ...args: never[]) => void;
 
 /** A server of Node's on the core: what was replaced in it, and the way back. */
 export class Attachment {
-  private readonly core: ServerCore;
+  readonly core: ServerCore;
   private readonly listening: Listening;
   private readonly fallback: boolean;
   /** What a context of offloop's own decides where the server doesn't. */

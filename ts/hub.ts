@@ -26,6 +26,7 @@ import {
   WRITTEN,
 } from './native.js';
 import { Submission } from './submission.js';
+import type { TlsSocket } from './tls-socket.js';
 
 /**
  * Records handled in one turn of the event loop. A turn is one macrotask: microtasks and
@@ -128,6 +129,12 @@ export class Hub {
   shake(connection: Connection, slot: number, generation: number): void {
     connection.place(slot, generation);
     this.shaking.set(key(slot, generation), connection);
+  }
+
+  /** Those that JavaScript has, handshakes included. */
+  *sockets(): Iterable<TlsSocket> {
+    for (const connection of [...this.connections, ...this.shaking.values()])
+      if (connection?.socket) yield connection.socket;
   }
 
   private find(slot: number, generation: number): Connection | undefined {

@@ -4,6 +4,7 @@ export {
   adopt,
   createSecureContext,
   createServer,
+  drain,
   SecureContext,
   Server,
   setDefaultContext,
@@ -14,6 +15,8 @@ export {
 export type {
   AcceptOptions,
   Adopted,
+  Drained,
+  DrainOptions,
   EncryptedKey,
   EncryptedPfx,
   Offload,

@@ -83,6 +83,8 @@ export class ServerCore implements HubServer {
   private referenced = true;
   private retained = false;
   private limit: number | undefined;
+  /** Listening ends by accepting what has connected, or is about to. */
+  acceptsRest = false;
   /** Runs when the core has told of its last connection. */
   onDrained: (() => void) | null = null;
 
@@ -124,7 +126,7 @@ export class ServerCore implements HubServer {
     if (id === 0) return;
     this.accepting = 0;
     this.closing.add(id);
-    hub().native.closeServer(id);
+    hub().native.closeServer(id, this.acceptsRest);
     this.closeAdopting();
     this.holdLoop();
   }
@@ -351,7 +353,7 @@ export class ServerCore implements HubServer {
   private forget(id: number): void {
     const { native, servers } = hub();
     servers.delete(id);
-    native.closeServer(id);
+    native.closeServer(id, false);
   }
 
   /** Not kept for nothing: a server that does not listen may never hear of another stream. */

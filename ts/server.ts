@@ -1,6 +1,7 @@
 import tls from 'node:tls';
 import { attach, isAttached } from './attach.js';
 import type { CoreOptions } from './core-options.js';
+import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
 import type { SecureContext } from './secure-context.js';
 import type { TlsSocket } from './tls-socket.js';
@@ -22,6 +23,8 @@ export interface Server extends tls.Server {
     hostname: string,
     context: tls.SecureContextOptions | tls.SecureContext | SecureContext,
   ): void;
+  /** See `drain` of offloop. */
+  drain(options?: DrainOptions): Promise<Drained>;
 }
 
 export interface ServerConstructor {
@@ -70,6 +73,7 @@ export function createServer(
  * With `fallback` a server that needs what the core can't do stays Node's own, with a warning.
  */
 export function settleServer(server: tls.Server, options: unknown, fallback: boolean): void {
+  makeDrainable(server);
   if (isAttached(server)) return;
   const own = coreOptionsOf(options, fallback);
   const { bun, deno } = process.versions;

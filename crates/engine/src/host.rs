@@ -17,7 +17,7 @@ use crate::event_queue::{EVENT, EventQueue, Pushed};
 use crate::listener::{self, BoundAddress, ListenTarget};
 use crate::lock::lock;
 use crate::operation::{Operation, Payload};
-use crate::server::{Server, ServerId, ServerOptions};
+use crate::server::{Server, ServerId, ServerOptions, Stop};
 use crate::sinks::Trace;
 use crate::slots::{ConnectionId, Slots};
 use crate::transport::{Foreign, Transport};
@@ -223,9 +223,9 @@ impl Host {
 
     /// Stops listening. [`Event::ServerClosed`] follows when the last connection is gone; the
     /// server is forgotten then.
-    pub fn close_server(&self, server: ServerId) {
+    pub fn close_server(&self, server: ServerId, stop: Stop) {
         if let Some(server) = self.server(server) {
-            server.close();
+            server.close(stop);
         }
     }
 
@@ -319,7 +319,7 @@ impl Host {
         self.closed.store(true, SeqCst);
         let servers: Vec<_> = lock(&self.servers).drain().map(|(_, server)| server).collect();
         for server in servers {
-            server.close();
+            server.close(Stop::AtOnce);
         }
         let connections: Vec<_> = lock(&self.slots).values().cloned().collect();
         for connection in &connections {

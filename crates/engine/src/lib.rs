@@ -56,6 +56,6 @@ pub use offloop_pool as pool;
 pub use offloop_tls as tls;
 pub use operation::{Operation, Payload};
 pub use report::Report;
-pub use server::{ServerId, ServerOptions};
+pub use server::{ServerId, ServerOptions, Stop};
 pub use slots::ConnectionId;
 pub use stats::Stats;

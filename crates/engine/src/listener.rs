@@ -1,22 +1,26 @@
 //! Binding, listening, accepting.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::adopt;
 use crate::connection::{Addresses, Connection, Terms};
 use crate::event::Event;
 use crate::report::Report;
-use crate::server::{Lease, Server};
+use crate::server::{Lease, Listening, Server};
 use crate::stats::Gauge;
 use crate::transport::Transport;
 
@@ -76,43 +80,128 @@ pub(crate) fn listen(server: &Arc<Server>, target: &ListenTarget) -> io::Result<
     let worker = Arc::clone(server.host.engine.worker());
     let socket = Arc::new(worker.register(socket)?);
     let lease = server.listener_lease();
-    let accepting = worker.runtime.spawn(accept_all(Arc::clone(&socket), lease)).abort_handle();
-    server.listens(accepting, socket, path);
+    let ending = Arc::new(Notify::new());
+    let task = accept_all(Arc::clone(&socket), lease, Arc::clone(&ending));
+    let accepting = worker.runtime.spawn(task).abort_handle();
+    server.listens(Listening { accepting, ending, socket, path });
     Ok(address)
 }
 
-async fn accept_all(socket: Arc<AsyncFd<Socket>>, lease: Lease) {
+async fn accept_all(socket: Arc<AsyncFd<Socket>>, lease: Lease, ending: Arc<Notify>) {
     let server = &lease.server;
-    let engine = &server.host.engine;
-    let _listening = Gauge::hold(&engine.counters.listeners);
+    let _listening = Gauge::hold(&server.host.engine.counters.listeners);
+    let mut ended = pin!(ending.notified());
     let mut wait = BACK_OFF;
     loop {
-        let Ok(mut ready) = socket.readable().await else { return };
-        for _ in 0..BURST {
-            match ready.try_io(|socket| accept(socket.get_ref())) {
-                Err(_would_block) => break,
-                Ok(Ok(accepted)) => {
-                    wait = BACK_OFF;
-                    admit(server, accepted);
-                }
-                // Shut down: the server was closed a moment ago, or whoever shares the socket did it.
-                Ok(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => return,
-                Ok(Err(error)) => {
-                    engine.counters.accept_errors.fetch_add(1, Relaxed);
-                    if !is_of_one_client(&error) {
-                        let mut report = Report::io(&error, "accept");
-                        report.server = server.id;
-                        server.host.push(Event::AcceptError { server: server.id, report });
-                        sleep(wait).await;
-                        wait = (wait * 2).min(BACK_OFF_MOST);
-                        break;
-                    }
-                    // The client is gone already, or a signal came: the next one.
-                }
+        let next = poll_fn(|context| match ended.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => socket.poll_read_ready(context).map(Some),
+        });
+        let mut ready = match next.await {
+            Some(Ok(ready)) => ready,
+            Some(Err(_)) => return,
+            None => break,
+        };
+        match accept_burst(server, &mut ready) {
+            Burst::Done => wait = BACK_OFF,
+            Burst::Closed => return,
+            Burst::NoResource => {
+                sleep(wait).await;
+                wait = (wait * 2).min(BACK_OFF_MOST);
             }
         }
         tokio::task::yield_now().await;
     }
+    accept_rest(&socket, server).await;
+}
+
+/// Accepts what would be lost by closing the socket: connections in the kernel's queue, and, where
+/// another socket of this port is there to have the new ones, those whose handshake with the kernel
+/// has begun.
+async fn accept_rest(socket: &AsyncFd<Socket>, server: &Arc<Server>) {
+    let end = Instant::now() + if refuse_new(socket.get_ref()) { SETTLING } else { Duration::ZERO };
+    while let Ok(Ok(mut ready)) = timeout_at(end, socket.readable()).await {
+        if !matches!(accept_burst(server, &mut ready), Burst::Done) {
+            return;
+        }
+    }
+    // Whatever readiness was known.
+    for _ in 0..BACKLOG_MOST {
+        match accept(socket.get_ref()) {
+            Ok(accepted) => admit(server, accepted),
+            Err(error) if is_of_one_client(&error) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// How long connections may take to be made that a client has asked for: one round trip, of a far
+/// client. Others ask again after a second (RFC 6298, 2.1), and get another listener.
+const SETTLING: Duration = Duration::from_millis(250);
+
+/// More than Linux keeps in the queue of a listening socket by default, 4096.
+const BACKLOG_MOST: usize = 65_536;
+
+/// Makes the kernel drop requests for new connections, if the port is shared: the client's next try
+/// reaches who else listens there. A closed socket would reset those that are half made.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn refuse_new(socket: &Socket) -> bool {
+    use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
+    use socket2::SockFilter;
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let code = |code: u32| u16::try_from(code).unwrap_or_default();
+    let filter = [
+        SockFilter::new(code(BPF_LD | BPF_B | BPF_ABS), 0, 0, FLAGS),
+        SockFilter::new(code(BPF_ALU | BPF_AND | BPF_K), 0, 0, SYN | ACK),
+        SockFilter::new(code(BPF_JMP | BPF_JEQ | BPF_K), 0, 1, SYN),
+        SockFilter::new(code(BPF_RET | BPF_K), 0, 0, 0),
+        SockFilter::new(code(BPF_RET | BPF_K), 0, 0, u32::MAX),
+    ];
+    is_shared(socket) && socket.attach_filter(&filter).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn refuse_new(_: &Socket) -> bool {
+    false
+}
+
+/// May another socket have the same port?
+pub(crate) fn is_shared(socket: &Socket) -> bool {
+    socket.reuse_port().unwrap_or(false)
+}
+
+enum Burst {
+    /// Accepted what there was, or as much as is one task's share.
+    Done,
+    /// The system has no more descriptors or memory, which was told.
+    NoResource,
+    /// The socket accepts no more.
+    Closed,
+}
+
+fn accept_burst(server: &Arc<Server>, ready: &mut AsyncFdReadyGuard<'_, Socket>) -> Burst {
+    let counters = &server.host.engine.counters;
+    for _ in 0..BURST {
+        match ready.try_io(|socket| accept(socket.get_ref())) {
+            Err(_would_block) => break,
+            Ok(Ok(accepted)) => admit(server, accepted),
+            // Shut down: the server was closed a moment ago, or whoever shares the socket did it.
+            Ok(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => return Burst::Closed,
+            Ok(Err(error)) => {
+                counters.accept_errors.fetch_add(1, Relaxed);
+                if !is_of_one_client(&error) {
+                    let mut report = Report::io(&error, "accept");
+                    report.server = server.id;
+                    server.host.push(Event::AcceptError { server: server.id, report });
+                    return Burst::NoResource;
+                }
+                // The client is gone already, or a signal came: the next one.
+            }
+        }
+    }
+    Burst::Done
 }
 
 fn admit(server: &Arc<Server>, socket: Socket) {

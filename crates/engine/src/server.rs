@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::connection::Settings;
 use crate::host::Host;
+use crate::listener;
 use crate::lock::lock;
 use crate::tls::ContextTable;
 
@@ -49,11 +51,23 @@ pub(crate) struct Server {
     listening: Mutex<Option<Listening>>,
 }
 
-struct Listening {
-    accepting: AbortHandle,
-    socket: Arc<AsyncFd<Socket>>,
+/// How a server stops listening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// At once: what the kernel has in its queue is reset.
+    AtOnce,
+    /// What the kernel has in its queue is accepted, and where another process has the same port
+    /// (`SO_REUSEPORT`), what was about to come there too.
+    WithoutLoss,
+}
+
+pub(crate) struct Listening {
+    pub(crate) accepting: AbortHandle,
+    /// Tells the accepting task to end without loss.
+    pub(crate) ending: Arc<Notify>,
+    pub(crate) socket: Arc<AsyncFd<Socket>>,
     /// A Unix socket's file, to be unlinked as Node does.
-    path: Option<PathBuf>,
+    pub(crate) path: Option<PathBuf>,
 }
 
 impl Server {
@@ -114,27 +128,22 @@ impl Server {
         Lease::new(self, false)
     }
 
-    pub(crate) fn listens(
-        &self,
-        accepting: AbortHandle,
-        socket: Arc<AsyncFd<Socket>>,
-        path: Option<PathBuf>,
-    ) {
-        *lock(&self.listening) = Some(Listening { accepting, socket, path });
+    pub(crate) fn listens(&self, listening: Listening) {
+        *lock(&self.listening) = Some(listening);
     }
 
     /// Stops listening at once; open connections live on, and it may listen again. Whoever else
     /// has the listening socket goes on accepting.
     pub(crate) fn stop_listening(&self) {
         if let Some(listening) = lock(&self.listening).take() {
-            listening.stop();
+            listening.stop(Stop::AtOnce);
         }
     }
 
     /// Stops listening for good; open connections live on.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, stop: Stop) {
         if let Some(listening) = lock(&self.listening).take() {
-            listening.stop();
+            listening.stop(stop);
         }
         // Outside of the lock: the last lease makes the host forget this server.
         let own = lock(&self.own).take();
@@ -143,14 +152,20 @@ impl Server {
 }
 
 impl Listening {
-    fn stop(self) {
-        self.accepting.abort();
-        // From here on the kernel refuses, if nobody else has the socket: the task must let go of it.
+    fn stop(self, stop: Stop) {
+        match stop {
+            Stop::AtOnce => self.accepting.abort(),
+            Stop::WithoutLoss => self.ending.notify_one(),
+        }
+        let goes_on = stop == Stop::WithoutLoss && listener::is_shared(self.socket.get_ref());
         let socket = Arc::downgrade(&self.socket);
         drop(self.socket);
-        let patience = Instant::now() + LETTING_GO;
-        while socket.strong_count() > 0 && Instant::now() < patience {
-            std::thread::sleep(Duration::from_micros(20));
+        if !goes_on {
+            // From here on the kernel refuses, if nobody else has the socket: the task must let go.
+            let patience = Instant::now() + LETTING_GO;
+            while socket.strong_count() > 0 && Instant::now() < patience {
+                std::thread::sleep(Duration::from_micros(20));
+            }
         }
         if let Some(path) = self.path {
             // Already unlinked by somebody: that was what we wanted.

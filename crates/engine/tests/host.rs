@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::support::{PATIENCE, TestHost, eventually, is_closed};
-use offloop_engine::{EngineOptions, Event, Operation, Payload};
+use offloop_engine::{EngineOptions, Event, Operation, Payload, Stop};
 
 #[test]
 fn plaintext_goes_up_and_comes_back() {
@@ -50,7 +50,7 @@ fn a_server_is_closed_when_its_last_connection_is_gone() {
     let (server, address) = test.listen();
     let _client = test.connect(address);
     let id = test.drain_until(|sink| !sink.opened().is_empty()).opened()[0];
-    test.host.close_server(server);
+    test.host.close_server(server, Stop::AtOnce);
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
     let destroy = Payload { id, operation: Operation::Destroy, bytes: &[] };
     test.host.submit([destroy].into_iter(), |_| {});

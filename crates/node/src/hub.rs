@@ -11,7 +11,7 @@ use napi::bindgen_prelude::{
     Buffer, ClassInstance, Function, Uint8Array, Uint8ArraySlice, Uint32ArraySlice,
 };
 use napi_derive::napi;
-use offloop_engine::{ConnectionId, Drained, Host};
+use offloop_engine::{ConnectionId, Drained, Host, Stop};
 
 use crate::configuration::engine;
 use crate::context::{NativeContext, only, table};
@@ -161,10 +161,11 @@ impl Hub {
         self.host.stop_listening(server);
     }
 
-    /// Stops listening; `ServerClosed` follows when the last connection is gone.
+    /// Stops listening; `ServerClosed` follows when the last connection is gone. `acceptRest`: what
+    /// has connected already, or is about to, is accepted first.
     #[napi]
-    pub fn close_server(&self, server: u32) {
-        self.host.close_server(server);
+    pub fn close_server(&self, server: u32, accept_rest: bool) {
+        self.host.close_server(server, if accept_rest { Stop::WithoutLoss } else { Stop::AtOnce });
     }
 
     /// Connections of a server, handshakes included.
