@@ -88,6 +88,36 @@ describe('the exports', () => {
     expect(JSON.parse(output)).toEqual({ same: true, missing: [], replaced: replaced[name] });
   });
 
+  it('of the drop-in modules can be mocked and restored; data stays that of Node', () => {
+    const output = node(
+      'mocked.mjs',
+      `import { mock } from 'node:test';
+       import nodesHttps from 'node:https';
+       import nodesTls from 'node:tls';
+       import http2 from 'offloop/http2';
+       import https, { createServer, request } from 'offloop/https';
+       import tls from 'offloop/tls';
+       const mocked = [[https, 'request'], [https, 'createServer'], [tls, 'connect'], [http2, 'connect']];
+       const results = mocked.map(([module, name]) => {
+         const before = module[name];
+         mock.method(module, name, () => 'mocked');
+         const given = module[name]();
+         mock.restoreAll();
+         return given === 'mocked' && module[name] === before;
+       });
+       const named = createServer === https.createServer && request === nodesHttps.request;
+       tls.DEFAULT_MIN_VERSION = 'TLSv1.3';
+       https.globalAgent = new https.Agent();
+       const data = nodesTls.DEFAULT_MIN_VERSION === 'TLSv1.3' && nodesHttps.globalAgent === https.globalAgent;
+       console.log(JSON.stringify({ results, named, data }));`,
+    );
+    expect(JSON.parse(output)).toEqual({
+      results: [true, true, true, true],
+      named: true,
+      data: true,
+    });
+  });
+
   it('of offloop/register are the replacements in the modules of Node itself', () => {
     const output = node(
       'register.mjs',

@@ -49,19 +49,23 @@ function makes(Server: new (...args: never[]) => object): unknown {
   };
 }
 
-/** Node's module with some exports replaced; whatever else is read or set there is Node's. */
+/**
+ * Node's module with some exports replaced. Functions are plain properties as there, so that mocks
+ * can stand in for them; whatever else is read or set there is Node's.
+ */
 export function dropIn<M extends object>(module: M, replaced: Partial<M>): M {
   const exports = {} as M;
-  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(module))) {
-    const ours = Object.hasOwn(replaced, name);
+  for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(module))) {
+    const name = key as keyof M;
+    const value: unknown = Object.hasOwn(replaced, name) ? replaced[name] : property.value;
     Object.defineProperty(exports, name, {
       enumerable: property.enumerable ?? true,
       configurable: true,
-      ...(ours
-        ? { value: replaced[name as keyof M], writable: true }
+      ...(typeof value === 'function'
+        ? { value, writable: true }
         : {
-            get: () => module[name as keyof M],
-            set: (value: M[keyof M]) => (module[name as keyof M] = value),
+            get: () => module[name],
+            set: (given: M[keyof M]) => (module[name] = given),
           }),
     });
   }
