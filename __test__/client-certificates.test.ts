@@ -1,11 +1,18 @@
 /** Client certificates: who is refused, with which alert and code, and what a served one is told. */
 import tls from 'node:tls';
 
-import { createServer } from 'offloop';
+import {
+  acceptTls,
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type ServerOptions,
+} from 'offloop';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { once } from 'node:events';
 
 import { Authority, type Issued } from './support/certificates.js';
+import { listen, tcpPair } from './support/disposables.js';
 import { type SelfSigned, selfSigned } from './support/faults/self-signed.js';
 import { type Holdings, holdings, restored } from './support/faults/settled.js';
 import { attempt } from './support/faults/tls-client.js';
@@ -175,6 +182,67 @@ describe.each(['node:tls', ...OFFLOOP] as Kind[])('%s that only asks', (kind) =>
       expect(socket.authorizationError).toBe(reason);
       expect(started.failures).toEqual([]);
     });
+  });
+});
+
+describe('a context that asks more of clients than its server', () => {
+  const demands = { requestCert: true } as const;
+  const strict = (): SecureContext =>
+    createSecureContext({ ...identity(), ca: authority.cert, ...demands });
+  const identity = (): { key: string; cert: string } => ({ key: server.key, cert: server.cert });
+  const refused = expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }) as Error;
+
+  it.each<[asked: string, ServerOptions]>([
+    ['nothing', {}],
+    ['a certificate, of any kind', { requestCert: true, rejectUnauthorized: false }],
+  ])('is refused where the server asks for %s', async (_, asked) => {
+    const lax = createServer({ ...identity(), ...asked });
+    expect(() => lax.addContext('closed.test', strict())).toThrow(refused);
+    if (asked.requestCert)
+      expect(() => createServer({ context: strict(), ...asked })).toThrow(refused);
+  });
+
+  it('serves where the server asks for as much', async () => {
+    await using stage = await listen(createServer({ ...identity(), ...demands }));
+    stage.server.addContext('closed.test', strict());
+    stage.server.on('secureConnection', (socket) => socket.pipe(socket));
+    const shows = { ...certificate('good'), servername: 'closed.test' };
+    expect(await attempt(stage.port, shows)).toMatchObject({ code: null });
+    const none = await attempt(stage.port, { servername: 'closed.test' });
+    expect(none).toMatchObject({ echoed: '' });
+    expect(none.code).not.toBeNull();
+  });
+
+  it.each(['SNICallback', 'setKeyCert'])('fails the handshake that %s gives it to', async (by) => {
+    const options: ServerOptions =
+      by === 'SNICallback'
+        ? { SNICallback: (_name, answer) => answer(null, strict() as never) }
+        : {
+            ALPNCallback(this: tls.TLSSocket) {
+              this.setKeyCert(strict() as never);
+              return 'one';
+            },
+          };
+    await using stage = await listen(createServer({ ...identity(), ...options }));
+    const failed = once(stage.server, 'tlsClientError');
+    const outcome = await attempt(stage.port, {
+      servername: 'closed.test',
+      ALPNProtocols: ['one'],
+    });
+    expect(outcome.code).not.toBeNull();
+    const [error] = (await failed) as [Error];
+    expect(error).toEqual(refused);
+  });
+
+  it('rejects the acceptTls whose SNICallback chooses it', async () => {
+    await using tcp = await tcpPair();
+    const accepted = acceptTls(tcp.socket, {
+      ...identity(),
+      SNICallback: (_name, answer) => answer(null, strict()),
+    });
+    const client = tls.connect({ socket: tcp.client, servername: 'closed.test' });
+    client.on('error', () => {});
+    await expect(accepted).rejects.toEqual(refused);
   });
 });
 

@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import { isTraced } from './command-line.js';
 import { type CoreOptions, coreOptions } from './core-options.js';
 import { failure, received } from './errors.js';
-import { contextOf } from './context-of.js';
+import { contextOf, refuseStricter } from './context-of.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
 import type { HelloCallbacks } from './hello.js';
 import { http2Socket } from './http2-socket.js';
@@ -89,6 +89,7 @@ export class Attachment {
         : contextOf(options.context, 'options.context');
     this.ownPolicy = options.context == null ? null : SecureContext.policy(context);
     const policy = policyOf(server, this.ownPolicy);
+    if (this.ownPolicy !== null) refuseStricter(context, policy, 'options.context');
     const names = namedContexts(server);
     const handshakeTimeout = internalOf(server, 'handshake-timeout') as number;
     this.core = new ServerCore(server, context, {
@@ -157,6 +158,7 @@ export class Attachment {
     });
     this.override('addContext', (name: string, context: unknown) => {
       if (context instanceof SecureContext) {
+        refuseStricter(context, policyOf(server, this.ownPolicy), 'context');
         // Node's own checks of the name, and nothing to look up: Node never looks.
         addContext.call(server, name, tls.createSecureContext());
         return core.addContext(name, context);

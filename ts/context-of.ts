@@ -3,7 +3,7 @@ import tls from 'node:tls';
 import { failure, received } from './errors.js';
 import { contextOfNode, isNodeContext } from './node-context.js';
 import { contextOptions } from './options.js';
-import { SecureContext } from './secure-context.js';
+import { SecureContext, type ServerPolicy } from './secure-context.js';
 
 /**
  * A context, whatever it is given as: the core's, one of Node's, or options, of which the same
@@ -24,6 +24,27 @@ export function contextOf(value: unknown, name: string): SecureContext {
   const reason =
     'node:tls shows nobody the key of such a context; make it with createSecureContext of offloop or of offloop/tls, or of node:tls when offloop/register is loaded before';
   throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `${name} of node:tls`, reason);
+}
+
+/**
+ * What is asked of clients is the server's policy, whichever context it serves with. One that was
+ * made to ask for more is an error: nobody is to get in without the certificate that it demands.
+ *
+ * @throws ERR_INVALID_ARG_VALUE
+ */
+export function refuseStricter(
+  context: SecureContext,
+  policy: Omit<ServerPolicy, 'alpnProtocols'>,
+  name: string,
+): void {
+  const { requestCert, rejectUnauthorized } = SecureContext.policy(context);
+  if (!requestCert) return;
+  const [demand, kept] = rejectUnauthorized
+    ? ['rejectUnauthorized', policy.requestCert && policy.rejectUnauthorized]
+    : ['requestCert', policy.requestCert];
+  if (kept) return;
+  const expected = 'a context that asks no more of clients than its server';
+  throw failure('ERR_INVALID_ARG_VALUE', name, expected, `one with ${demand}`);
 }
 
 const CACHED = 64;

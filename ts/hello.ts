@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import { refuseStricter } from './context-of.js';
 import { failure, received } from './errors.js';
 import type { NativeContext, NativeDecision } from './native.js';
 import { contextOfNode, isNodeContext } from './node-context.js';
@@ -45,8 +46,9 @@ export interface HelloPolicy {
 /**
  * Answers a ClientHello as Node does: asks 'resumeSession', SNICallback, 'OCSPRequest' and
  * ALPNCallback, in this order and each only if there is something to answer. A callback that fails,
- * throws or is called twice destroys the socket with its error; of one that never calls back, the
- * handshake's deadline gets rid. Without SNICallback the core looks the name up.
+ * throws, is called twice or chooses what can't be served with destroys the socket with its error;
+ * of one that never calls back, the handshake's deadline gets rid. Without SNICallback the core
+ * looks the name up.
  */
 export function answerHello(
   socket: TlsSocket,
@@ -119,11 +121,15 @@ class Answer {
     const { SNICallback } = this.callbacks;
     if (servername === undefined || SNICallback == null) return this.staple();
     const chosen = this.once<unknown>((context) => {
-      if (typeof context === 'object' && context !== null)
-        this.socket._connection.context = contextFrom(context);
+      if (typeof context === 'object' && context !== null) this.choose(contextFrom(context));
       this.staple();
     });
     this.guarded(() => SNICallback.call(this.socket, servername, chosen));
+  }
+
+  private choose(context: SecureContext): void {
+    refuseStricter(context, this.policy.policy, 'context');
+    this.socket._connection.context = context;
   }
 
   private staple(): void {

@@ -34,7 +34,8 @@ export interface ServerPolicy {
  *
  * Made by `createSecureContext`; used by `acceptTls`, `createServer({ context })` and
  * `server.addContext`. Servers apply their own `ALPNProtocols`, `requestCert` and
- * `rejectUnauthorized` to it; `acceptTls` takes those of the context.
+ * `rejectUnauthorized` to it, and refuse one that asks more of clients than they do; `acceptTls`
+ * takes those of the context.
  */
 export class SecureContext {
   readonly #own: Certificates;

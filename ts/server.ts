@@ -18,7 +18,12 @@ export type SecureConnectionListener = (socket: TlsSocket) => void;
  * More than Node's: 'acceptError' (error) when accept(2) fails, EMFILE and alike; it goes on.
  */
 export interface Server extends tls.Server {
-  /** Takes contexts of offloop too. */
+  /**
+   * Takes contexts of offloop too.
+   *
+   * @throws as Node's, ERR_OFFLOOP_UNSUPPORTED_OPTION, and ERR_INVALID_ARG_VALUE for a context that
+   * asks more of clients, by `requestCert` and `rejectUnauthorized`, than the server does.
+   */
   addContext(
     hostname: string,
     context: tls.SecureContextOptions | tls.SecureContext | SecureContext,

@@ -1,5 +1,6 @@
 import { executionAsyncId } from 'node:async_hooks';
 import tls from 'node:tls';
+import { refuseStricter } from './context-of.js';
 import { failure } from './errors.js';
 import { contextOfNode } from './node-context.js';
 import { SecureContext } from './secure-context.js';
@@ -189,6 +190,7 @@ export class SocketHandle {
     if (requestCert) throw refused("the context's authorities would judge the client");
     const context = handle instanceof SecureContext ? handle : contextOfNode(handle);
     if (context === undefined) throw refused('node:tls made that context, and keeps its key');
+    refuseStricter(context, { requestCert: false, rejectUnauthorized: false }, 'context');
     connection.context = context;
   }
 }
