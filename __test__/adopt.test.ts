@@ -7,7 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
 
-import { adopt, createServer, type ServerOptions, TlsSocket } from 'offloop';
+import {
+  adopt,
+  createSecureContext,
+  createServer,
+  type Adopted,
+  type OffloopError,
+  type SecureContext,
+  type ServerOptions,
+  TlsSocket,
+} from 'offloop';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
@@ -23,6 +32,16 @@ beforeAll(async () => {
   other = await authority.issue({ subject: 'CN=other' });
 });
 
+/** A server that is on the core can't be adopted. */
+function isAttached(server: tls.Server): boolean {
+  try {
+    adopt(server).release();
+    return false;
+  } catch (error) {
+    return (error as OffloopError).code === 'ERR_INVALID_ARG_VALUE';
+  }
+}
+
 /** Says to each client who serves it. */
 function saying(options: tls.TlsOptions = identity): tls.Server {
   return tls.createServer(options, (socket) => {
@@ -33,6 +52,18 @@ function saying(options: tls.TlsOptions = identity): tls.Server {
 
 async function asked(port: number, options: tls.ConnectionOptions = {}): Promise<string> {
   return String(await readAll(connect(port, options)));
+}
+
+const unsupported = expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' }) as Error;
+const own = (): SecureContext => createSecureContext({ key: other.key, cert: other.cert });
+
+/** The common name that a client of `name` sees. */
+async function shown(port: number, name: string): Promise<string> {
+  const client = connect(port, { servername: name });
+  await once(client, 'secureConnect');
+  const { CN } = client.getPeerCertificate().subject;
+  client.destroy();
+  return String(CN);
 }
 
 describe('a tls.Server', () => {
@@ -143,10 +174,60 @@ describe('a tls.Server', () => {
     adopt(server);
     server.addContext('other.test', other);
     await using listening = await listen(server);
-    const client = connect(listening.port, { servername: 'OTHER.test' });
-    await once(client, 'secureConnect');
-    expect(client.getPeerCertificate().subject.CN).toBe('other');
-    client.destroy();
+    expect(await shown(listening.port, 'OTHER.test')).toBe('other');
+  });
+
+  describe('with a context of offloop, with which Node can’t serve', () => {
+    test.for<[given: string, says: string, give: (server: tls.Server) => Adopted]>([
+      ['as an option', 'options.context', (server) => adopt(server, { context: own() })],
+      [
+        'for a name',
+        'the context of other.test',
+        (server) => {
+          const adopted = adopt(server);
+          server.addContext('other.test', own() as never);
+          return adopted;
+        },
+      ],
+    ])('%s, is not released', async ([, says, give]) => {
+      const server = saying();
+      const adopted = give(server);
+      await using listening = await listen(server);
+      for (const leave of [() => adopted.release(), () => adopted[Symbol.dispose]()]) {
+        expect(leave).toThrow(unsupported);
+        expect(leave).toThrow(says);
+      }
+      expect(await asked(listening.port)).toBe('core');
+      expect(await shown(listening.port, 'other.test')).toBe('other');
+    });
+
+    test('does not fall back while it runs', async () => {
+      const server = createServer({ ...identity, fallback: true }, (socket) => socket.end('x'));
+      server.addContext('other.test', own());
+      const beyond = { ...identity, dhparam: 'auto' } as tls.SecureContextOptions;
+      expect(() => server.addContext('more.test', beyond)).toThrow(unsupported);
+      await using listening = await listen(server);
+      expect(await shown(listening.port, 'other.test')).toBe('other');
+      expect(isAttached(server)).toBe(true);
+    });
+
+    test('does not fall back when it is made', () => {
+      const beyond = { pskCallback: () => null } as ServerOptions;
+      expect(() => createServer({ context: own(), fallback: true, ...beyond })).toThrow(
+        unsupported,
+      );
+      expect(createServer({ ...identity, fallback: true, ...beyond }).listening).toBe(false);
+    });
+
+    test('and no name leaves nothing behind', async () => {
+      const server = saying();
+      const adopted = adopt(server);
+      for (const none of ['', undefined, 5])
+        expect(() => server.addContext(none as never, own() as never)).toThrow();
+      adopted.release();
+      await using listening = await listen(server);
+      expect(await asked(listening.port)).toBe('node');
+    });
   });
 
   test('is refused twice, and so is what is no TLS server', () => {

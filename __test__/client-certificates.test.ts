@@ -185,11 +185,12 @@ describe.each(['node:tls', ...OFFLOOP] as Kind[])('%s that only asks', (kind) =>
   });
 });
 
+const identity = (): { key: string; cert: string } => ({ key: server.key, cert: server.cert });
+
 describe('a context that asks more of clients than its server', () => {
   const demands = { requestCert: true } as const;
   const strict = (): SecureContext =>
     createSecureContext({ ...identity(), ca: authority.cert, ...demands });
-  const identity = (): { key: string; cert: string } => ({ key: server.key, cert: server.cert });
   const refused = expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }) as Error;
 
   it.each<[asked: string, ServerOptions]>([

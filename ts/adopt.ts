@@ -8,6 +8,10 @@ export interface Adopted {
   /**
    * The server is Node's own again: what connects from now on costs the event loop. Connections
    * that are open stay on the core until they end. Idempotent.
+   *
+   * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION, and the server stays on the core, if it was given a
+   * context of offloop's `createSecureContext`, as an option or by `addContext`: Node can't serve
+   * with it. Contexts of `offloop/tls` are no hindrance.
    */
   release(): void;
   [Symbol.dispose](): void;

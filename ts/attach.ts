@@ -4,8 +4,9 @@ import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { isTraced } from './command-line.js';
 import { type CoreOptions, coreOptions } from './core-options.js';
+import { knownToCopies } from './copies.js';
 import { failure, received } from './errors.js';
-import { contextOf, refuseStricter } from './context-of.js';
+import { contextOf, isContext, refuseStricter } from './context-of.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
 import type { HelloCallbacks } from './hello.js';
 import { http2Socket } from './http2-socket.js';
@@ -16,8 +17,6 @@ import { parseOptions } from './option.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
 import { type NodeServer, questions, ServerCore } from './server-core.js';
 import { TlsSocket } from './tls-socket.js';
-
-const attachments = new WeakMap<tls.Server, Attachment>();
 
 /**
  * Moves a server of Node's onto the core, in place.
@@ -34,13 +33,13 @@ export function attach(server: tls.Server, options: CoreOptions): Attachment {
       'one that is',
     );
   const attachment = new Attachment(server as NodeServer, options);
-  attachments.set(server, attachment);
+  knownToCopies.add(server);
   return attachment;
 }
 
-/** Is it on the core? */
+/** Is it on the core, of this copy of offloop or another? */
 export function isAttached(server: tls.Server): boolean {
-  return attachments.has(server);
+  return knownToCopies.has(server);
 }
 
 /** When the server is closed, it accepts what has connected already, or is about to. */
@@ -57,9 +56,12 @@ export class Attachment {
   private readonly listening: Listening;
   private readonly fallback: boolean;
   /** What a context of offloop's own decides where the server doesn't. */
-  private readonly ownPolicy: ServerPolicy | null;
+  private readonly ownPolicy: ServerPolicy | null = null;
   /** Each undoes one change. */
   private readonly undo: (() => void)[] = [];
+  private detached = false;
+  /** Where a context of offloop's own was given, with which Node can't serve. */
+  private ownContext: string | null = null;
 
   constructor(
     private readonly server: NodeServer,
@@ -87,7 +89,10 @@ export class Attachment {
       options.context == null
         ? contextOfServer(server)
         : contextOf(options.context, 'options.context');
-    this.ownPolicy = options.context == null ? null : SecureContext.policy(context);
+    if (options.context != null) {
+      this.ownPolicy = SecureContext.policy(context);
+      this.ownContext = 'options.context';
+    }
     const policy = policyOf(server, this.ownPolicy);
     if (this.ownPolicy !== null) refuseStricter(context, policy, 'options.context');
     const names = namedContexts(server);
@@ -131,10 +136,24 @@ export class Attachment {
     this.undo.push(() => emitter.off('newListener', noticed).off('removeListener', removed));
   }
 
-  /** Everything is Node's again, but the connections that are open. */
+  /**
+   * Everything is Node's again, but the connections that are open.
+   *
+   * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION if Node would be without a context that is served with
+   */
   detach(): void {
-    if (!attachments.delete(this.server)) return;
+    if (this.detached) return;
+    if (this.ownContext !== null) {
+      const reason = `Node can't serve with ${this.ownContext}, a context of offloop: nobody is shown its key`;
+      throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'release()', reason);
+    }
+    this.detached = true;
+    knownToCopies.delete(this.server);
     this.listening.release();
+    this.undoAll();
+  }
+
+  private undoAll(): void {
     for (const undo of this.undo.splice(0).toReversed()) undo();
   }
 
@@ -143,7 +162,7 @@ export class Attachment {
     try {
       this.listening.takeOver();
     } catch (error) {
-      for (const undo of this.undo.splice(0).toReversed()) undo();
+      this.undoAll();
       throw error;
     }
   }
@@ -157,18 +176,21 @@ export class Attachment {
       if (!core.draining) _emitCloseIfDrained.call(server);
     });
     this.override('addContext', (name: string, context: unknown) => {
-      if (context instanceof SecureContext) {
-        refuseStricter(context, policyOf(server, this.ownPolicy), 'context');
-        // Node's own checks of the name, and nothing to look up: Node never looks.
+      // Names that are none, Node refuses.
+      const valid = name && typeof name === 'string';
+      if (isContext(context) && !isNodeContext(context)) {
+        const own = contextOf(context, 'context');
+        refuseStricter(own, policyOf(server, this.ownPolicy), 'context');
+        if (valid) core.addContext(name, own);
+        // Nothing to look up: Node never looks.
         addContext.call(server, name, tls.createSecureContext());
-        return core.addContext(name, context);
+        this.ownContext ??= `the context of ${name}`;
+        return;
       }
-      const nodes = isNodeContext(context as object)
+      const nodes = isContext(context)
         ? (context as tls.SecureContext)
         : createSecureContext(context as tls.SecureContextOptions);
-      // Names that are none, Node refuses.
-      if (name && typeof name === 'string')
-        this.orFallBack(() => core.addContext(name, contextOf(nodes, 'context')));
+      if (valid) this.orFallBack(() => core.addContext(name, contextOf(nodes, 'context')));
       addContext.call(server, name, nodes);
     });
     const { setTicketKeys } = server;
@@ -261,7 +283,7 @@ export class Attachment {
     try {
       change();
     } catch (error) {
-      if (!this.fallback || !canFallBack(error)) throw error;
+      if (!this.fallback || this.ownContext !== null || !canFallBack(error)) throw error;
       warnOfFallback('A server', error);
       this.detach();
     }
@@ -270,18 +292,26 @@ export class Attachment {
 
 const MOST_MS = 2 ** 31 - 1;
 
-// Before `offloop/register` may put ours in their place.
-const NodesServer = tls.Server;
+// Before `offloop/register` of this copy puts ours in its place.
 const { createSecureServer } = http2;
+
+/** A fresh server of a class of Node's own, whatever `offloop/register` put in its place. */
+function fresh({ constructor }: tls.Server): tls.Server {
+  return new (constructor as new (options: object) => tls.Server)({});
+}
 
 /** Node's own listener of 'connection', the same for all servers. */
 function nodesConnectionListener(): Listener {
-  return (connectionListener ??= new NodesServer().rawListeners('connection')[0] as Listener);
+  return (connectionListener ??= fresh(tls.Server.prototype).rawListeners(
+    'connection',
+  )[0] as Listener);
 }
 
 /** Node's own listener of 'secureConnection' of secure HTTP/2 servers. */
 function nodesHttp2Listener(): Listener {
-  return (http2Listener ??= createSecureServer().rawListeners('secureConnection')[0] as Listener);
+  return (http2Listener ??= fresh(createSecureServer()).rawListeners(
+    'secureConnection',
+  )[0] as Listener);
 }
 
 let connectionListener: Listener | undefined;

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import tls from 'node:tls';
+import { knownToCopies } from './copies.js';
 import { failure, received } from './errors.js';
 import { contextOfNode, isNodeContext } from './node-context.js';
 import { contextOptions } from './options.js';
@@ -10,7 +11,7 @@ import { SecureContext, type ServerPolicy } from './secure-context.js';
  * values are parsed once.
  *
  * @throws ERR_INVALID_ARG_TYPE; ERR_OFFLOOP_UNSUPPORTED_OPTION for a context of Node's that offloop
- * has not seen being made; and as SecureContext
+ * has not seen being made, or that another copy of offloop made; and as SecureContext
  */
 export function contextOf(value: unknown, name: string): SecureContext {
   if (value instanceof SecureContext) return value;
@@ -18,12 +19,27 @@ export function contextOf(value: unknown, name: string): SecureContext {
     const expected = 'an instance of SecureContext or its options';
     throw failure('ERR_INVALID_ARG_TYPE', name, expected, received(value));
   }
-  const known = contextOfNode(value);
-  if (known !== undefined) return known;
-  if (!isNodeContext(value)) return cachedContext(value);
-  const reason =
-    'node:tls shows nobody the key of such a context; make it with createSecureContext of offloop or of offloop/tls, or of node:tls when offloop/register is loaded before';
-  throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `${name} of node:tls`, reason);
+  return madeContext(value, name) ?? cachedContext(value);
+}
+
+/** Is it a context that somebody made: of offloop, whichever copy, or of Node, or its handle? */
+export function isContext(value: unknown): value is object {
+  return knownToCopies.has(value as object) || isNodeContext(value);
+}
+
+/**
+ * The core's context for one that somebody made, or for its handle; undefined for what is none.
+ *
+ * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION for one whose key this copy of offloop has not
+ */
+export function madeContext(value: object, name: string): SecureContext | undefined {
+  if (value instanceof SecureContext) return value;
+  const seen = contextOfNode(value);
+  if (seen !== undefined || !isContext(value)) return seen;
+  const reason = knownToCopies.has(value)
+    ? 'another copy of offloop in this process made it, and keeps its key'
+    : 'node:tls shows nobody the key of such a context; make it with createSecureContext of offloop or of offloop/tls, or of node:tls when offloop/register is loaded before';
+  throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', name, reason);
 }
 
 /**

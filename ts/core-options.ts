@@ -20,7 +20,7 @@ export const coreOptions = {
   ...handshakeOptions,
   /**
    * A server that needs what the core can't do becomes Node's own, with a warning, instead of an
-   * error. Default: false.
+   * error; not one with a context of offloop, with which Node can't serve. Default: false.
    */
   fallback: own(flag(false)),
   /** Connections beyond this are dropped with a 'drop' event; a property in Node. Default: no limit. */
@@ -28,6 +28,6 @@ export const coreOptions = {
 };
 
 export interface CoreOptions extends Inputs<typeof coreOptions> {
-  /** The context, instead of `key`, `cert` and the rest. */
+  /** The context, instead of `key`, `cert` and the rest. Node can't serve with it. */
   context?: SecureContext | undefined;
 }

@@ -1,8 +1,7 @@
 import type { EventEmitter } from 'node:events';
-import { refuseStricter } from './context-of.js';
+import { isContext, madeContext, refuseStricter } from './context-of.js';
 import { failure, received } from './errors.js';
 import type { NativeContext, NativeDecision } from './native.js';
-import { contextOfNode, isNodeContext } from './node-context.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
 import type { TlsSocket } from './tls-socket.js';
 
@@ -214,13 +213,11 @@ class Answer {
 }
 
 function contextFrom(value: object): SecureContext {
-  if (value instanceof SecureContext) return value;
-  const { context = value } = value as { context?: object };
-  const known = contextOfNode(context);
-  if (known !== undefined) return known;
-  if (!isNodeContext(context)) throw new TypeError('Invalid SNI context');
-  const reason = 'it was made by node:tls before offloop was loaded, and shows nobody its key';
-  throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'the context of SNICallback', reason);
+  const { context: handle = value } = value as { context?: object };
+  const given = isContext(value) ? value : handle;
+  const context = madeContext(given, 'the context of SNICallback');
+  if (context === undefined) throw new TypeError('Invalid SNI context');
+  return context;
 }
 
 function bytes(value: unknown, name: string): Uint8Array {

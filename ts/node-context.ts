@@ -1,4 +1,5 @@
 import tls from 'node:tls';
+import { knownToCopies } from './copies.js';
 import { failure, type OffloopError } from './errors.js';
 import { WEEK } from './options.js';
 import { bytesOf } from './pem.js';
@@ -41,7 +42,7 @@ export function contextOfServer(server: tls.Server): SecureContext {
 }
 
 /** Is it a context of Node's, or the handle of one? */
-export function isNodeContext(value: object): boolean {
+export function isNodeContext(value: unknown): boolean {
   return value instanceof nodes().context || value instanceof nodes().handle;
 }
 
@@ -95,6 +96,7 @@ function remember(context: tls.SecureContext, options: object): void {
   const entry = new Entry(options);
   entries.set(context, entry);
   entries.set(context.context as object, entry);
+  knownToCopies.add(context).add(context.context as object);
 }
 
 /** Options of a context, until the core's is made of them. */

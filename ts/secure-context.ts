@@ -7,6 +7,7 @@ import {
   opensslAuthorities,
 } from './certificates.js';
 import { cipherSelection, type SuiteB, suiteVersion } from './cipher-list.js';
+import { knownToCopies } from './copies.js';
 import { failure } from './errors.js';
 import { type Identity, identities, opensslIdentities } from './identity.js';
 import { NativeContext, NativeTicketKeys } from './native.js';
@@ -73,6 +74,7 @@ export class SecureContext {
     // Now rather than at the first connection: what the core refuses is an error here.
     this.#native(this.#policy, this);
     Object.freeze(this);
+    knownToCopies.add(this);
   }
 
   /**

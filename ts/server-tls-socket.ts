@@ -2,9 +2,10 @@ import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { isTraced, logKeys } from './command-line.js';
+import { isContext, madeContext } from './context-of.js';
 import { failure, received } from './errors.js';
 import { answerHello, type HelloCallbacks } from './hello.js';
-import { contextOfNode, createSecureContext, isNodeContext } from './node-context.js';
+import { createSecureContext } from './node-context.js';
 import { contextOptions } from './options.js';
 import { pendingSocket } from './pending-socket.js';
 import { SecureContext } from './secure-context.js';
@@ -110,14 +111,11 @@ function protocolsOf({ ALPNProtocols }: tls.TLSSocketOptions): Uint8Array[] {
 function contextOf(options: ServerTlsSocketOptions): SecureContext {
   const { secureContext, credentials } = options as typeof options & { credentials?: unknown };
   const given: unknown = secureContext || credentials || createSecureContext(options);
-  if (given instanceof SecureContext) return given;
-  const handle = (given as tls.SecureContext).context as object | undefined;
-  if (typeof handle !== 'object' || !isNodeContext(handle))
+  // Node looks at the handle alone.
+  const { context: handle = given } = given as { context?: unknown };
+  if (!isContext(handle))
     throw failure('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext');
-  const context = contextOfNode(handle);
-  if (context !== undefined) return context;
-  const reason = 'it was made by node:tls before offloop was loaded, and shows nobody its key';
-  throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'options.secureContext', reason);
+  return madeContext(handle, 'options.secureContext')!;
 }
 
 function callbacksOf({ ALPNCallback, SNICallback }: ServerTlsSocketOptions): HelloCallbacks {

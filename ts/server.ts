@@ -2,6 +2,7 @@ import tls from 'node:tls';
 import { attach, isAttached } from './attach.js';
 import type { CoreOptions } from './core-options.js';
 import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
+import { failure } from './errors.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
 import type { SecureContext } from './secure-context.js';
 import type { TlsSocket } from './tls-socket.js';
@@ -75,7 +76,8 @@ export function createServer(
 
 /**
  * Moves a server that was just made onto the core, unless a constructor beneath did so already.
- * With `fallback` a server that needs what the core can't do stays Node's own, with a warning.
+ * With `fallback` a server that needs what the core can't do stays Node's own, with a warning,
+ * unless it has a context of offloop, with which Node can't serve.
  */
 export function settleServer(server: tls.Server, options: unknown, fallback: boolean): void {
   makeDrainable(server);
@@ -84,12 +86,15 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   const { bun, deno } = process.versions;
   if (bun !== undefined || deno !== undefined) {
     const reason = 'only servers of Node itself can be moved onto the core';
+    if (own.context != null)
+      throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'options.context', reason);
     return warnOfFallback('A server', new Error(reason));
   }
   try {
     attach(server, own);
   } catch (error) {
-    if (own.fallback !== true || !canFallBack(error)) throw error;
+    // Node's own server would be without that context.
+    if (own.fallback !== true || own.context != null || !canFallBack(error)) throw error;
     warnOfFallback('A server', error);
   }
 }

@@ -1,9 +1,7 @@
 import { executionAsyncId } from 'node:async_hooks';
 import tls from 'node:tls';
-import { refuseStricter } from './context-of.js';
+import { madeContext, refuseStricter } from './context-of.js';
 import { failure } from './errors.js';
-import { contextOfNode } from './node-context.js';
-import { SecureContext } from './secure-context.js';
 import type { TlsSocket } from './tls-socket.js';
 
 /**
@@ -184,12 +182,13 @@ export class SocketHandle {
   }
 
   /** Serves this connection, whose ClientHello is just being answered, with another key. */
-  setKeyCert(handle: SecureContext | object): void {
+  setKeyCert(handle: object): void {
     const { _connection: connection, _requestCert: requestCert } = this.socket;
     if (connection.state !== 'shaking') throw refused('the handshake is over');
     if (requestCert) throw refused("the context's authorities would judge the client");
-    const context = handle instanceof SecureContext ? handle : contextOfNode(handle);
-    if (context === undefined) throw refused('node:tls made that context, and keeps its key');
+    const context = madeContext(handle, 'the context of setKeyCert()');
+    if (context === undefined)
+      throw failure('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext');
     refuseStricter(context, { requestCert: false, rejectUnauthorized: false }, 'context');
     connection.context = context;
   }

@@ -2,9 +2,10 @@ import type { X509Certificate } from 'node:crypto';
 import { Duplex, type Writable } from 'node:stream';
 import tls from 'node:tls';
 import type { Connection } from './connection.js';
+import { isContext } from './context-of.js';
 import { failure, type OffloopError } from './errors.js';
 import type { NativeSession } from './native.js';
-import { createSecureContext, isNodeContext } from './node-context.js';
+import { createSecureContext } from './node-context.js';
 import { detailedCertificate, legacyCertificate, linkedCertificate } from './peer-certificate.js';
 import { SecureContext } from './secure-context.js';
 import { SocketBase, type TlsSocketOptions } from './socket-base.js';
@@ -300,11 +301,8 @@ export class TlsSocket extends SocketBase {
   override setKeyCert(context: tls.SecureContext | tls.SecureContextOptions): void {
     const handle = this._handle;
     if (handle === null) return;
-    if (context instanceof SecureContext) return handle.setKeyCert(context);
-    const made = isNodeContext(context)
-      ? (context as tls.SecureContext)
-      : createSecureContext(context as tls.SecureContextOptions);
-    handle.setKeyCert(made.context as object);
+    const options = context as tls.SecureContextOptions;
+    handle.setKeyCert(isContext(context) ? context : createSecureContext(options));
   }
 
   override getPeerX509Certificate(): X509Certificate | undefined {
