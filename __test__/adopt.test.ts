@@ -21,7 +21,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
 import { connect, listen } from './support/disposables.js';
-import { readAll } from './support/streams.js';
+import { run } from './support/program.js';
+import { readAll, until } from './support/streams.js';
 
 let identity: Issued;
 let other: Issued;
@@ -253,6 +254,157 @@ describe('a tls.Server', () => {
     );
     expect(server.listeners('connection')).toEqual(before);
   });
+});
+
+/** A server for two that keeps its connections open. */
+function forTwo(): tls.Server {
+  const server = tls.createServer(identity, (socket) => {
+    socket.on('error', () => {}).write(socket instanceof TlsSocket ? 'core' : 'node');
+  });
+  server.maxConnections = 2;
+  return server;
+}
+
+/** A client, and who serves it. */
+async function served(port: number): Promise<[string, tls.TLSSocket]> {
+  const client = connect(port);
+  client.on('error', () => {});
+  return [String(...(await once(client, 'data'))), client];
+}
+
+/** Is a further client dropped, with the event? */
+async function dropped(server: tls.Server, port: number): Promise<boolean> {
+  let event = false;
+  server.once('drop', () => (event = true));
+  const client = connect(port).on('error', () => {});
+  const answered = await new Promise((resolve) => {
+    client.once('data', () => resolve(true)).once('close', () => resolve(false));
+  });
+  client.destroy();
+  if (!answered) await until(() => event);
+  return !answered;
+}
+
+/** As getConnections() tells it. */
+const counted = (server: tls.Server): number =>
+  (server as unknown as { _connections: number })._connections;
+
+describe('maxConnections', () => {
+  test('counts those of Node on the core', async () => {
+    const server = forTwo();
+    await using listening = await listen(server);
+    const { port } = listening;
+    const [first, ofNode] = await served(port);
+    adopt(server);
+    const [second] = await served(port);
+    expect([first, second, await dropped(server, port)]).toEqual(['node', 'core', true]);
+    ofNode.destroy();
+    await until(() => counted(server) === 1);
+    expect([(await served(port))[0], await dropped(server, port)]).toEqual(['core', true]);
+  });
+
+  test('counts those of the core in Node, and each that goes', async () => {
+    const server = forTwo();
+    const adopted = adopt(server);
+    await using listening = await listen(server);
+    const { port } = listening;
+    const [[, leaving]] = [await served(port), await served(port)];
+    adopted.release();
+    expect([counted(server), await dropped(server, port)]).toEqual([2, true]);
+    leaving.destroy();
+    await until(() => counted(server) === 1);
+    expect([(await served(port))[0], await dropped(server, port)]).toEqual(['node', true]);
+  });
+
+  test('counts those of an earlier time on the core', async () => {
+    const server = forTwo();
+    const adopted = adopt(server);
+    await using listening = await listen(server);
+    const { port } = listening;
+    const [, leaving] = await served(port);
+    await served(port);
+    adopted.release();
+    adopt(server);
+    expect([counted(server), await dropped(server, port)]).toEqual([2, true]);
+    leaving.destroy();
+    await until(() => counted(server) === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([(await served(port))[0], await dropped(server, port)]).toEqual(['core', true]);
+  });
+});
+
+test('the core accepts again when nobody listens to raw connections any more', async () => {
+  const server = saying();
+  adopt(server);
+  await using listening = await listen(server);
+  const { port } = listening;
+  /** Node makes a socket of each connection that it accepts, which is below the TLS socket. */
+  const acceptedByNode = async (): Promise<boolean> => {
+    const [, [socket]] = (await Promise.all([asked(port), once(server, 'secureConnection')])) as [
+      string,
+      [{ _parent?: net.Socket }],
+    ];
+    return socket._parent instanceof net.Socket;
+  };
+  const seen: unknown[] = [await acceptedByNode()];
+  const listener = (): void => void seen.push('raw');
+  server.on('connection', listener);
+  seen.push(await acceptedByNode());
+  server.off('connection', listener);
+  await new Promise(setImmediate);
+  seen.push(await acceptedByNode());
+  server.once('connection', listener);
+  seen.push(await acceptedByNode(), await acceptedByNode());
+  expect(seen).toEqual([false, 'raw', true, false, 'raw', true, false]);
+  expect((server.address() as AddressInfo).port).toBe(port);
+});
+
+describe("'close'", () => {
+  test.for(['before', 'after'])('comes once, when released %s it closes', async (when) => {
+    const server = saying();
+    const seen: net.Socket[] = [];
+    server.on('connection', (socket) => seen.push(socket));
+    let open!: tls.TLSSocket;
+    server.removeAllListeners('secureConnection').on('secureConnection', (socket) => {
+      open = socket.on('error', () => {}).resume();
+    });
+    const adopted = adopt(server);
+    const { port } = await listen(server);
+    const client = connect(port).on('error', () => {});
+    await Promise.all([once(client, 'secureConnect'), once(server, 'secureConnection')]);
+    let closes = 0;
+    server.on('close', () => closes++);
+    if (when === 'before') adopted.release();
+    server.close();
+    if (when === 'after') adopted.release();
+    client.destroy();
+    await until(() => closes > 0 && open.destroyed && seen[0].destroyed);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(closes).toBe(1);
+    const rest = Object.getOwnPropertyDescriptor(server, '_connections');
+    expect(rest).toMatchObject({ value: 0, writable: true });
+  });
+
+  test('does not come of a server that never listened', async () => {
+    const server = saying();
+    server.on('close', () => expect.unreachable());
+    adopt(server).release();
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+});
+
+test('a server that keeps no process alive does not on the core either', async () => {
+  const { stdout, stderr, code } = await run(
+    `import tls from 'node:tls';
+    import { adopt } from 'offloop';
+    const server = tls.createServer(input).listen(0, () => {
+      server.unref();
+      adopt(server);
+      console.log('adopted');
+    });`,
+    { key: identity.key, cert: identity.cert },
+  );
+  expect([stdout, stderr, code]).toEqual(['adopted\n', '', 0]);
 });
 
 describe('servers of HTTP', () => {

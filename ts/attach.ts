@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { isTraced } from './command-line.js';
 import { type CoreOptions, coreOptions } from './core-options.js';
+import { countingOf } from './counting.js';
 import { knownToCopies } from './copies.js';
 import { failure, received } from './errors.js';
 import { contextOf, isContext, refuseStricter } from './context-of.js';
@@ -14,8 +15,11 @@ import { internalOf } from './internals.js';
 import { Listening } from './listening.js';
 import { contextOfServer, createSecureContext, isNodeContext } from './node-context.js';
 import { parseOptions } from './option.js';
+import { contextOptions } from './options.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
-import { type NodeServer, questions, ServerCore } from './server-core.js';
+import type { NodeServer } from './node-server.js';
+import { ServerContexts } from './server-contexts.js';
+import { questions, ServerCore } from './server-core.js';
 import { TlsSocket } from './tls-socket.js';
 
 /**
@@ -97,8 +101,9 @@ export class Attachment {
     if (this.ownPolicy !== null) refuseStricter(context, policy, 'options.context');
     const names = namedContexts(server);
     const handshakeTimeout = internalOf(server, 'handshake-timeout') as number;
-    this.core = new ServerCore(server, context, {
-      policy,
+    const contexts = new ServerContexts(context, policy);
+    for (const [name, named] of names) contexts.add(name, named);
+    this.core = new ServerCore(server, contexts, {
       settings: {
         // As in Node, no deadline for what is below.
         handshakeTimeout:
@@ -109,8 +114,6 @@ export class Attachment {
       SNICallback: internalOf(server, 'snicallback') as HelloCallbacks['SNICallback'],
       trace: isTraced(internalOf(server, 'enableTrace') as boolean | undefined),
     });
-    for (const [name, named] of names) this.core.addContext(name, named);
-    this.core.maxConnections = maxConnections;
     this.listening = new Listening(
       server,
       this.core,
@@ -122,14 +125,18 @@ export class Attachment {
     if (isHttp2(server)) this.adaptToHttp2();
     this.overrideMethods();
     this.overrideProperties();
+    this.count(maxConnections ?? server.maxConnections);
     this.takeOver();
     const noticed = (event: unknown, listener: unknown): void => {
       if (event === 'connection' && listener !== adopt) this.listening.release();
       if (questions.includes(event as string)) this.core.askFromNowOn();
     };
-    // Without ours, whoever removed it wants the sockets.
     const removed = (event: unknown, listener: unknown): void => {
-      if (event === 'connection' && listener === adopt) this.listening.release();
+      if (event !== 'connection') return;
+      // Without ours, whoever removed it wants the sockets; without the others, nobody does. Not
+      // now: a listener may be replaced, and libuv may be in the middle of accepting.
+      if (listener === adopt) this.listening.release();
+      else process.nextTick(() => this.acceptAgain());
     };
     const emitter = server as tls.Server;
     emitter.on('newListener', noticed).on('removeListener', removed);
@@ -157,6 +164,16 @@ export class Attachment {
     for (const undo of this.undo.splice(0).toReversed()) undo();
   }
 
+  /** The core accepts instead of libuv, if nobody wants the sockets any more. */
+  private acceptAgain(): void {
+    if (this.detached) return;
+    try {
+      this.listening.takeOver();
+    } catch {
+      // Out of descriptors: libuv goes on.
+    }
+  }
+
   /** The server listens already, perhaps. What fails leaves it as it was. */
   private takeOver(): void {
     try {
@@ -170,11 +187,7 @@ export class Attachment {
   private overrideMethods(): void {
     const { server, core } = this;
     this.override('_listen2', this.listening.listen);
-    const { addContext, setSecureContext, _emitCloseIfDrained } = server;
-    this.override('_emitCloseIfDrained', () => {
-      // 'close' is for the last time: it comes when the core has told of its last connection.
-      if (!core.draining) _emitCloseIfDrained.call(server);
-    });
+    const { addContext, setSecureContext } = server;
     this.override('addContext', (name: string, context: unknown) => {
       // Names that are none, Node refuses.
       const valid = name && typeof name === 'string';
@@ -205,33 +218,34 @@ export class Attachment {
     });
   }
 
+  /** Node reads these for each connection. */
   private overrideProperties(): void {
     const { server, core } = this;
-    let raw = server._connections;
-    this.define('_connections', {
-      get: () => raw + core.connections,
-      set: (count: number) => (raw = count - core.connections),
+    const policyChanged = (): void => core.setPolicy(policyOf(server, this.ownPolicy));
+    for (const name of ['ALPNProtocols', 'rejectUnauthorized', 'requestCert'])
+      this.watch(name, policyChanged);
+    this.watch('ALPNCallback', () => core.askFromNowOn());
+  }
+
+  private watch(name: string, changed: () => void): void {
+    let current = (this.server as unknown as Record<string, unknown>)[name];
+    this.define(name, {
+      get: () => current,
+      set: (value: unknown) => {
+        current = value;
+        changed();
+      },
     });
-    // Node reads these for each connection.
-    for (const name of ['ALPNProtocols', 'rejectUnauthorized', 'requestCert'] as const) {
-      let current = (server as unknown as Record<string, unknown>)[name];
-      this.define(name, {
-        get: () => current,
-        set: (value: unknown) => {
-          current = value;
-          core.setPolicy(policyOf(server, this.ownPolicy));
-        },
-      });
-    }
-    // Those that stay on the core count until the last of them is gone.
-    this.undo.push(() => {
-      const left = core.connections;
-      if (left > 0) core.onDrained = () => (server._connections -= left);
-    });
-    core.maxConnections ??= server.maxConnections;
+  }
+
+  private count(maxConnections: number | undefined): void {
+    const counting = countingOf(this.server);
+    counting.attach();
+    this.undo.push(() => counting.detach());
+    counting.maxConnections = maxConnections;
     this.define('maxConnections', {
-      get: () => core.maxConnections,
-      set: (limit: number | undefined) => (core.maxConnections = limit),
+      get: () => counting.maxConnections,
+      set: (limit: number | undefined) => (counting.maxConnections = limit),
     });
   }
 
@@ -345,16 +359,10 @@ function policyOf(server: NodeServer, context: ServerPolicy | null): ServerPolic
     server.requestCert || context === null ? server : context;
   return {
     alpnProtocols:
-      ALPNProtocols === undefined ? (context?.alpnProtocols ?? []) : protocols(ALPNProtocols),
+      ALPNProtocols === undefined
+        ? (context?.alpnProtocols ?? [])
+        : contextOptions.ALPNProtocols.parse(ALPNProtocols, 'server.ALPNProtocols'),
     requestCert,
     rejectUnauthorized,
   };
-}
-
-/** As tls.convertALPNProtocols leaves them: each after a byte that holds its length. */
-function protocols(wire: Uint8Array): Uint8Array[] {
-  const names: Uint8Array[] = [];
-  for (let at = 0; at < wire.length; at += wire[at] + 1)
-    names.push(wire.subarray(at + 1, at + 1 + wire[at]));
-  return names;
 }

@@ -1,7 +1,8 @@
 import net from 'node:net';
 import { systemError } from './errors.js';
 import { hub } from './hub.js';
-import type { Handle, NodeServer, ServerCore } from './server-core.js';
+import type { Handle, NodeServer } from './node-server.js';
+import type { ServerCore } from './server-core.js';
 
 type Listen2 = (
   address: string | null,
@@ -86,6 +87,7 @@ export class Listening {
     server._handle = handle;
     old.close();
     handle.listen(BACKLOG);
+    if (server._unref) handle.unref();
   }
 
   /** Somebody wants raw sockets from now on, or the server leaves the core: libuv accepts. */

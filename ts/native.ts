@@ -15,7 +15,7 @@
  * - One hub for each environment (main thread or worker); nothing of it crosses threads.
  *
  * The native hub is touched by the modules that stand for something of the core (hub, submission,
- * connection, server-core, stats, adopted-socket, foreign-stream; listening, which duplicates a
+ * connection, counting, server-core, stats, adopted-socket, foreign-stream; listening, which duplicates a
  * descriptor) and by no other; a SecureContext holds a NativeContext without looking into it.
  * `__test__/architecture.test.ts` sees to it.
  */

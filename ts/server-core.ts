@@ -1,65 +1,27 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type tls from 'node:tls';
 import { type Addresses, withFamilies } from './addresses.js';
 import { areKeysLogged, logKeys } from './command-line.js';
 import { Connection } from './connection.js';
+import { type Counting, countingOf } from './counting.js';
 import { type NativeReport, type OffloopError, reported } from './errors.js';
 import { answerHello, type HelloCallbacks, type HelloReport } from './hello.js';
 import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
 import type { NativeListening, NativeSettings } from './native.js';
-import { SecureContext, type ServerPolicy } from './secure-context.js';
+import type { NodeServer } from './node-server.js';
 import { pendingSocket } from './pending-socket.js';
+import { SecureContext, type ServerPolicy } from './secure-context.js';
+import type { ServerContexts } from './server-contexts.js';
 import { serve } from './server-socket.js';
 import type { TlsSocketOptions } from './socket-base.js';
 import { TlsSocket } from './tls-socket.js';
 
-/** A TCP or Pipe handle of Node's, as far as it is used here. */
-export interface Handle {
-  readonly fd?: number;
-  listen(backlog: number): number;
-  close(callback?: () => void): void;
-  ref(): void;
-  unref(): void;
-  hasRef(): boolean;
-  getsockname?(out: object): number;
-  onconnection?: unknown;
-}
-
-/** What of a Node server the core needs beyond its documented properties. */
-export interface ServerInternals {
-  _handle: Handle | null;
-  _unref: boolean;
-  _contexts: [RegExp, object][];
-  blockList?: unknown;
-  requestCert: boolean;
-  rejectUnauthorized: boolean;
-  allowHalfOpen: boolean;
-  pauseOnConnect: boolean;
-  highWaterMark: number;
-  noDelay: boolean;
-  keepAlive: boolean;
-  /** In seconds. */
-  keepAliveInitialDelay: number;
-  ALPNCallback?: HelloCallbacks['ALPNCallback'];
-  _connections: number;
-  _emitCloseIfDrained(): void;
-}
-
-export type NodeServer = tls.Server & ServerInternals;
-
 /** What a server is beside its contexts. */
 export interface ServerCoreOptions {
-  policy: ServerPolicy;
   settings: NativeSettings;
   SNICallback: HelloCallbacks['SNICallback'];
   /** Trace every connection. */
   trace: boolean;
-}
-
-interface NamedContext {
-  name: string;
-  context: SecureContext;
 }
 
 /**
@@ -69,7 +31,6 @@ interface NamedContext {
  * elsewhere, which Node does not count among the server's connections.
  */
 export class ServerCore implements HubServer {
-  private names: NamedContext[] = [];
   /** The native server that listens; 0: none. */
   private accepting = 0;
   /** Those that listened before, whose last connections are not gone yet. */
@@ -77,24 +38,19 @@ export class ServerCore implements HubServer {
   /** The native server of streams from elsewhere; 0: none. */
   private adopting = 0;
   private adopted = 0;
-  /** TLS sockets over raw ones that the Node server accepted, and counts itself. */
-  private overAccepted = 0;
   private openSockets = 0;
   private referenced = true;
   private retained = false;
-  private limit: number | undefined;
   /** Listening ends by accepting what has connected, or is about to. */
   acceptsRest = false;
-  /** Runs when the core has told of its last connection. */
-  onDrained: (() => void) | null = null;
+  private readonly counting: Counting;
 
   constructor(
     private readonly server: NodeServer,
-    private context: SecureContext,
+    private readonly contexts: ServerContexts,
     private readonly options: ServerCoreOptions,
   ) {
-    // Parsed for this server's policy now, so that a bad one throws where it was given.
-    this.nativeContext(context);
+    this.counting = countingOf(server);
   }
 
   // Listening.
@@ -105,6 +61,7 @@ export class ServerCore implements HubServer {
   listen(descriptor: number, backlog: number): NativeListening {
     const { native } = hub();
     const id = this.create();
+    native.setMaxConnections(id, this.counting.room);
     const listening = native.listen(id, {
       descriptor,
       backlog,
@@ -113,6 +70,7 @@ export class ServerCore implements HubServer {
     });
     if (listening.errno === undefined) {
       this.accepting = id;
+      this.counting.listens(id);
       this.holdLoop();
     } else {
       this.forget(id);
@@ -126,31 +84,10 @@ export class ServerCore implements HubServer {
     if (id === 0) return;
     this.accepting = 0;
     this.closing.add(id);
+    this.counting.stopped();
     hub().native.closeServer(id, this.acceptsRest);
     this.closeAdopting();
     this.holdLoop();
-  }
-
-  /** Connections that the core accepted and that are not gone yet, those shaking hands included. */
-  get connections(): number {
-    const { native } = hub();
-    let count = this.accepting === 0 ? 0 : native.connectionCount(this.accepting);
-    for (const id of this.closing) count += native.connectionCount(id);
-    return count;
-  }
-
-  /** Connections that are gone, or going, are still to be told of. */
-  get draining(): boolean {
-    return this.closing.size > 0 || this.overAccepted > 0;
-  }
-
-  get maxConnections(): number | undefined {
-    return this.limit;
-  }
-
-  set maxConnections(limit: number | undefined) {
-    this.limit = limit;
-    if (this.accepting !== 0) hub().native.setMaxConnections(this.accepting, bound(limit));
   }
 
   /** Whether listening keeps the event loop alive. */
@@ -166,30 +103,28 @@ export class ServerCore implements HubServer {
   // Contexts.
 
   addContext(name: string, context: SecureContext): void {
-    this.nativeContext(context);
-    this.names.push({ name, context });
+    this.contexts.add(name, context);
     this.updateContexts();
   }
 
   /** A connection sees the old context or the new one. */
   setContext(context: SecureContext): void {
-    this.nativeContext(context);
-    this.context = context;
+    this.contexts.context = context;
     this.updateContexts();
   }
 
   setPolicy(policy: ServerPolicy): void {
-    this.options.policy = policy;
+    this.contexts.policy = policy;
     this.updateContexts();
   }
 
   /** The 48 bytes that seal new tickets. */
   getTicketKeys(): Buffer {
-    return SecureContext.getTicketKeys(this.context);
+    return SecureContext.getTicketKeys(this.contexts.context);
   }
 
   setTicketKeys(keys: Uint8Array): void {
-    SecureContext.setTicketKeys(this.context, keys);
+    SecureContext.setTicketKeys(this.contexts.context, keys);
   }
 
   // A stream from elsewhere.
@@ -208,11 +143,11 @@ export class ServerCore implements HubServer {
     });
     const accepted = (stream as { _server?: unknown })._server === this.server;
     this.adopted++;
-    if (accepted) this.overAccepted++;
+    if (accepted) this.counting.begins();
     this.prepare(socket);
     socket.on('close', () => {
       if (--this.adopted === 0 && this.accepting === 0) this.closeAdopting();
-      if (accepted && --this.overAccepted === 0) this.server._emitCloseIfDrained();
+      if (accepted) this.counting.ends();
     });
   }
 
@@ -238,10 +173,11 @@ export class ServerCore implements HubServer {
   }
 
   private answer(socket: TlsSocket, hello: HelloReport): void {
-    const { SNICallback, policy } = this.options;
+    const { SNICallback } = this.options;
     const callbacks = { SNICallback, ALPNCallback: this.server.ALPNCallback };
-    const named = (): SecureContext[] => this.names.map(({ context }) => context);
-    answerHello(socket, hello, callbacks, { policy, context: this.context, named });
+    const { policy, context } = this.contexts;
+    const named = (): readonly SecureContext[] => this.contexts.named;
+    answerHello(socket, hello, callbacks, { policy, context, named });
   }
 
   // What the hub says.
@@ -277,6 +213,7 @@ export class ServerCore implements HubServer {
 
   onDropped(payload: Payload): void {
     const { server } = this;
+    this.counting.adjust();
     if (server.listenerCount('drop') > 0)
       server.emit('drop', withFamilies(payload.parse<Addresses>()));
   }
@@ -290,10 +227,7 @@ export class ServerCore implements HubServer {
   onServerClosed(id: number): void {
     if (!this.closing.delete(id)) return;
     this.holdLoop();
-    if (this.closing.size > 0) return;
-    this.onDrained?.();
-    this.onDrained = null;
-    this.server._emitCloseIfDrained();
+    this.counting.closed(id);
   }
 
   /** A socket whose handshake goes on. */
@@ -306,7 +240,9 @@ export class ServerCore implements HubServer {
   private count(connection: Connection): void {
     const counted = (change: 1 | -1): void => {
       this.openSockets += change;
-      if (this.closing.size > 0) this.holdLoop();
+      if (this.closing.size === 0) return;
+      this.holdLoop();
+      if (change < 0) this.counting.left();
     };
     counted(1);
     connection.onFree = () => counted(-1);
@@ -320,12 +256,12 @@ export class ServerCore implements HubServer {
     socket._onFailed(error);
   }
 
-  private readonly contextFor = (): SecureContext => this.context;
+  private readonly contextFor = (): SecureContext => this.contexts.context;
 
   private get socketOptions(): TlsSocketOptions {
     const { allowHalfOpen, highWaterMark, pauseOnConnect } = this.server;
-    const { contextFor, options } = this;
-    return { allowHalfOpen, highWaterMark, pauseOnConnect, contextFor, policy: options.policy };
+    const { contextFor, contexts } = this;
+    return { allowHalfOpen, highWaterMark, pauseOnConnect, contextFor, policy: contexts.policy };
   }
 
   // The native servers.
@@ -333,20 +269,18 @@ export class ServerCore implements HubServer {
   private create(): number {
     const { native, servers } = hub();
     const { noDelay, keepAlive, keepAliveInitialDelay } = this.server;
-    const maxConnections = bound(this.limit);
     const id = native.createServer(
       {
         settings: this.options.settings,
         noDelay,
         keepAlive,
         keepAliveInitialDelay: keepAliveInitialDelay * 1000,
-        ...(maxConnections === null ? undefined : { maxConnections }),
       },
-      this.nativeContext(this.context),
+      this.contexts.nativeOf(this.contexts.context),
     );
     servers.set(id, this);
     if (this.asks) native.setAsk(id, true);
-    if (this.names.length > 0) this.updateContexts(id);
+    if (this.contexts.named.length > 0) this.updateContexts(id);
     return id;
   }
 
@@ -366,16 +300,9 @@ export class ServerCore implements HubServer {
 
   private updateContexts(...created: number[]): void {
     const ids = created.length > 0 ? created : [this.accepting, this.adopting];
-    const fallback = this.nativeContext(this.context);
     // SNICallback stands in the place of the look-up by name.
-    const named = this.options.SNICallback ? [] : this.names;
-    const names = named.map(({ name }) => name);
-    const contexts = named.map(({ context }) => this.nativeContext(context));
-    for (const id of ids) if (id !== 0) hub().native.setContexts(id, fallback, names, contexts);
-  }
-
-  private nativeContext(context: SecureContext): ReturnType<typeof SecureContext.native> {
-    return SecureContext.native(context, this.options.policy, this.context);
+    const table = this.contexts.table(!this.options.SNICallback);
+    for (const id of ids) if (id !== 0) hub().native.setContexts(id, ...table);
   }
 
   /**
@@ -396,10 +323,3 @@ export class ServerCore implements HubServer {
 export const questions = ['resumeSession', 'newSession', 'OCSPRequest', 'keylog'];
 
 function ignore(): void {}
-
-const MOST = 2 ** 32 - 1;
-
-/** As net.Server reads `maxConnections`: null and undefined are no bound, and so is Infinity. */
-function bound(limit: number | undefined): number | null {
-  return limit == null || !(limit < MOST) ? null : Math.max(0, Math.ceil(limit));
-}

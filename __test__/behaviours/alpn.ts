@@ -235,6 +235,34 @@ export const alpn: Row[] = [
       ),
   },
   {
+    name: 'ALPNCallback that is assigned, and taken back, while the server listens',
+    run: async ({ tls }, stage) => {
+      const server = tell(tls.createServer(stage.material.a), chosen);
+      const port = await stage.listen(server);
+      const heard = [];
+      for (const callback of [undefined, () => 'two', () => 'one', undefined]) {
+        (server as { ALPNCallback?: unknown }).ALPNCallback = callback;
+        heard.push((await stage.visit(port, { ALPNProtocols: ['one', 'two'] })).heard);
+      }
+      return heard;
+    },
+    expect: [false, 'two', 'one', false],
+  },
+  {
+    name: 'ALPNProtocols that are assigned while the server listens',
+    run: async ({ tls }, stage) => {
+      const server = tell(tls.createServer(stage.material.a), chosen);
+      const port = await stage.listen(server);
+      const heard = [];
+      for (const protocols of [['two'], Buffer.from('\x03one'), undefined]) {
+        (server as { ALPNProtocols?: unknown }).ALPNProtocols = protocols;
+        heard.push((await stage.visit(port, { ALPNProtocols: ['one', 'two'] })).heard);
+      }
+      return heard;
+    },
+    expect: ['two', 'one', false],
+  },
+  {
     name: 'https speaks http/1.1 by default',
     run: async ({ https }, stage) => {
       const server = https.createServer(stage.material.a, (_, response) => response.end('"ok"'));

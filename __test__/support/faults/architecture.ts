@@ -79,6 +79,7 @@ const HUB_SIDE = new Set([
   'ts/hub.ts',
   'ts/submission.ts',
   'ts/connection.ts',
+  'ts/counting.ts',
   'ts/server-core.ts',
   'ts/listening.ts',
   'ts/stats.ts',
