@@ -68,7 +68,7 @@ export const servers = {
   members: [
     different(
       'addContext()',
-      'Takes contexts of `createSecureContext` of offloop too. One that node:tls made before offloop was loaded is refused: nobody is shown its key.',
+      'Takes contexts of `createSecureContext` of offloop too. One that offloop has not seen being made is refused, and so is one of offloop that asks more of clients than the server, with ERR_INVALID_ARG_VALUE: see Contexts below.',
       REFUSED,
     ),
     noted('address()', "Node's own."),
@@ -106,7 +106,7 @@ export const servers = {
     ...same('listening'),
     different(
       'connection',
-      'With a listener, Node accepts the connections, on the event loop, and the core takes them from there: same order, more cost. `emit("connection", stream)` hands streams over, as in Node.',
+      'While there is a listener, Node accepts the connections, on the event loop, and the core takes them from there: same order, more cost; on a path and in a cluster also when it has been removed. `emit("connection", stream)` hands streams over, as in Node.',
     ),
     ...same('close'),
     {
@@ -346,6 +346,11 @@ export const behaviours = {
     'A client whose certificate is not accepted is told so by an alert; Node completes its handshake and hangs up. The alert (`unknown_ca`, `certificate_expired`, `certificate_revoked` ...) is what the client sees as its error; `tlsClientError` is ECONNRESET as in Node, with the reason as its `cause`.',
     'RSA keys of clients below 2048 bits are not valid.',
   ],
+  Contexts: [
+    'A context that offloop has not seen being made can not be served with, since nobody is shown its key: one of node:tls without `offloop/register`, or from before it was loaded, and one of another copy of offloop in the process. `addContext`, `adopt` and the option `context` refuse it with ERR_OFFLOOP_UNSUPPORTED_OPTION. Where SNICallback answers with one, that handshake fails, with this code in `tlsClientError`, and the server goes on: falling back is for servers, not for single connections. Load `offloop/register` first, or make contexts with `offloop/tls`.',
+    'What is asked of clients is for the server to decide, as in Node. A context of `createSecureContext` of offloop that was made to ask for more, by `requestCert` and `rejectUnauthorized`, is refused with ERR_INVALID_ARG_VALUE; where SNICallback answers with one, that handshake fails.',
+    '`server._contexts` is private to Node: it is read when the server goes onto the core, not when it is changed later. `addContext` of the same name again takes effect.',
+  ],
   Errors: [
     'The callback of a write that destroy() overtakes has ERR_STREAM_DESTROYED, from Node 22 on ECANCELED; with Node it is null, EBADF or ECANCELED.',
     'Codes of broken records are those of OpenSSL 3.5 (Node 22 and later), whichever Node it is.',
@@ -378,10 +383,15 @@ export const behaviours = {
   ],
   Adopted: [
     '`adopt()` takes along the contexts of `addContext` only if `offloop/tls` made them, or node:tls under `offloop/register`.',
-    'Connections that are open when a server is adopted stay with Node, and those that are open when it is released stay on the core.',
+    'Connections that are open when a server is adopted stay with Node, and those that are open when it is released stay on the core; `getConnections()` and `maxConnections` count both.',
+    '`release()` throws ERR_OFFLOOP_UNSUPPORTED_OPTION, and the server stays on the core, if it was given a context of `createSecureContext` of offloop, as the option `context` or by `addContext`: Node can not serve with it. For the same reason such a server never falls back. Contexts of `offloop/tls` are no hindrance.',
+    'A server that another copy of offloop in the process has moved onto its core is refused.',
     'A server that listens on a path or in a cluster already goes on accepting on the event loop when it is adopted; the core takes the connections from there.',
   ],
+  Modules: [
+    "What a program puts in the place of a function of `offloop/tls`, `offloop/https` or `offloop/http2`, a mock for example, is seen by those who use that module, not by Node's own code. All other exports, such as `tls.DEFAULT_MIN_VERSION`, are read and set in Node's module.",
+  ],
   Runtimes: [
-    'Bun and Deno have servers of their own kind: those stay theirs, with the warning OFFLOOP_FALLBACK; `acceptTls` is on the core there too.',
+    'Bun and Deno have servers of their own kind: those stay theirs, with the warning OFFLOOP_FALLBACK, unless they have a context of offloop, which is refused; `acceptTls` is on the core there too.',
   ],
 };
