@@ -305,7 +305,9 @@ describe('maxConnections', () => {
 
   test('counts those of the core in Node, and each that goes', async () => {
     const server = forTwo();
+    delete (server as Partial<tls.Server>).maxConnections;
     const adopted = adopt(server);
+    server.maxConnections = 2;
     await using listening = await listen(server);
     const { port } = listening;
     const [[, leaving]] = [await served(port), await served(port)];

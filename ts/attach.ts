@@ -15,7 +15,6 @@ import { internalOf } from './internals.js';
 import { Listening } from './listening.js';
 import { contextOfServer, createSecureContext, isNodeContext } from './node-context.js';
 import { parseOptions } from './option.js';
-import { contextOptions } from './options.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
 import type { NodeServer } from './node-server.js';
 import { ServerContexts } from './server-contexts.js';
@@ -287,8 +286,9 @@ export class Attachment {
     this.undo.push(() => {
       const current = (server as unknown as Record<string, unknown>)[name];
       delete (server as unknown as Record<string, unknown>)[name];
-      if (before !== undefined)
-        Object.defineProperty(server, name, property.get ? { ...before, value: current } : before);
+      if (before !== undefined) Object.defineProperty(server, name, before);
+      // What a property was set to meanwhile, Node reads from then on.
+      if (property.get && current !== before?.value) Object.assign(server, { [name]: current });
     });
   }
 
@@ -359,10 +359,23 @@ function policyOf(server: NodeServer, context: ServerPolicy | null): ServerPolic
     server.requestCert || context === null ? server : context;
   return {
     alpnProtocols:
-      ALPNProtocols === undefined
-        ? (context?.alpnProtocols ?? [])
-        : contextOptions.ALPNProtocols.parse(ALPNProtocols, 'server.ALPNProtocols'),
+      ALPNProtocols === undefined ? (context?.alpnProtocols ?? []) : protocols(ALPNProtocols),
     requestCert,
     rejectUnauthorized,
   };
+}
+
+const { convertALPNProtocols } = tls as unknown as {
+  convertALPNProtocols(protocols: unknown, out: { ALPNProtocols?: Uint8Array }): void;
+};
+
+/** As Node reads them for each connection, and OpenSSL then: each after a byte with its length. */
+function protocols(given: unknown): Uint8Array[] {
+  const out: { ALPNProtocols?: Uint8Array } = {};
+  convertALPNProtocols(given, out);
+  const { ALPNProtocols: wire = new Uint8Array() } = out;
+  const names: Uint8Array[] = [];
+  for (let at = 0; at < wire.length; at += wire[at] + 1)
+    names.push(wire.subarray(at + 1, at + 1 + wire[at]));
+  return names;
 }

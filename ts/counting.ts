@@ -90,7 +90,8 @@ export class Counting {
 
   /** Of a native server that listened before, a socket is gone; its count follows in an instant. */
   left(): void {
-    setTimeout(() => this.adjust(), INSTANT_MS).unref();
+    if (this.listening !== 0 && this.limit != null)
+      setTimeout(() => this.adjust(), INSTANT_MS).unref();
   }
 
   /**
