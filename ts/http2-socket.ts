@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { Duplex } from 'node:stream';
@@ -91,6 +92,16 @@ function makeAdaptor(): { base: Constructor; derived: Constructor } {
       });
       stream.uncork();
       return 0;
+    },
+    // Below http2, Node tells of a failed write by its request alone: a peer that is gone shows in
+    // what is read, and is no error after its GOAWAY or end.
+    emit(
+      this: Socket,
+      ...event: [name: string, error?: OffloopError, ...rest: unknown[]]
+    ): boolean {
+      const [name, error] = event;
+      if (name === 'error' && error!.syscall === 'write') return false;
+      return EventEmitter.prototype.emit.apply(this, event);
     },
   });
   const ofTls = Object.getOwnPropertyNames(tls.TLSSocket.prototype).filter(

@@ -9,6 +9,7 @@ import nodeHttp2, {
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
   type SecureServerOptions,
+  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import net from 'node:net';
@@ -17,7 +18,7 @@ import nodeTls, { type TLSSocket } from 'node:tls';
 
 import { closed, until } from '../support/streams.js';
 import type { Modules, Row } from './row.js';
-import { attempt, order, problem, promised, type Stage, text } from './stage.js';
+import { attempt, ignore, order, problem, promised, type Stage, text } from './stage.js';
 
 interface Scene {
   readonly server: Http2SecureServer;
@@ -558,6 +559,38 @@ export const http2: Row[] = [
       stream.close(nodeHttp2.constants.NGHTTP2_CANCEL);
       return seen.promise;
     }),
+  },
+  {
+    name: 'clients that go: what session and stream emit',
+    run: scene(async ({ server, connect }) => {
+      const transcripts: string[][] = [];
+      for (let i = 0; i < 10; i++) {
+        const events: string[] = [];
+        const over = promised();
+        const started = promised();
+        server.once('session', (session: ServerHttp2Session) => {
+          session.on('close', () => {
+            events.push('session close');
+            over.resolve();
+          });
+          session.on('error', (error) => events.push(`session error ${problem(error).code}`));
+        });
+        server.once('stream', (stream: ServerHttp2Stream) => {
+          stream.on('aborted', () => events.push('aborted'));
+          stream.on('error', (error) => events.push(`stream error ${problem(error).code}`));
+          stream.on('close', () => events.push('stream close'));
+          started.resolve();
+        });
+        const session = connect();
+        session.request({ ':method': 'POST' }).on('error', ignore);
+        await started.promise;
+        session.destroy();
+        await over.promise;
+        transcripts.push(events.toSorted());
+      }
+      return transcripts;
+    }),
+    expect: Array.from({ length: 10 }, () => ['aborted', 'session close', 'stream close']),
   },
   {
     name: 'a large upload',
