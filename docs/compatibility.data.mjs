@@ -72,7 +72,10 @@ export const servers = {
       REFUSED,
     ),
     noted('address()', "Node's own."),
-    noted('close()', "Node's own; `close` comes when the core has told of its last connection."),
+    different(
+      'close()',
+      "Node's own; `close` comes when the core has let go of the port and of the last connection: after the sockets' own.",
+    ),
     {
       ...noted('connections', 'Only in the types.'),
       node: 'none',

@@ -378,6 +378,26 @@ export const serverEvents: Row[] = [
     expect: ['listening false', 'still served', 'closed'],
   },
   {
+    name: 'close of a server, and that of its last connection',
+    run: async ({ tls }, stage) => {
+      const server = tls.createServer(stage.material.ecdsa);
+      const { socket } = await stage.pair(server);
+      const seen: string[] = [];
+      socket.on('close', () => seen.push('socket'));
+      server.on('close', () => seen.push('server'));
+      server.close();
+      socket.destroy();
+      await until(() => seen.length === 2);
+      return seen;
+    },
+    expect: ['server', 'socket'],
+    different: {
+      reason:
+        "`close` comes when the core has let go of the port and of the last connection: after the sockets' own.",
+      ours: ['socket', 'server'],
+    },
+  },
+  {
     name: 'close() refuses new connections at once',
     run: async ({ tls }, stage) => {
       const server = tls.createServer(stage.material.ecdsa);
