@@ -200,3 +200,48 @@ describe("the context of Node's server", () => {
     expect(refusal(() => contextOfServer(server)).message).toContain('options.dhparam');
   });
 });
+
+function fresh(options: tls.SecureContextOptions = ecdsa): SecureContext {
+  return contextOfNode(createSecureContext({ ...options }))!;
+}
+
+describe('contexts of the same options', () => {
+  const policy = { alpnProtocols: [], requestCert: true, rejectUnauthorized: false };
+
+  it('are one to the core, behind one server', () => {
+    const server = fresh();
+    const natives = [fresh(), fresh(), fresh(other)].map((context) =>
+      SecureContext.native(context, policy, server),
+    );
+    expect(natives[0]).toBe(natives[1]);
+    expect(natives[0]).not.toBe(natives[2]);
+  });
+
+  it('are as many as the servers', () => {
+    const context = fresh();
+    const [one, another] = [fresh(), fresh()].map((server) =>
+      SecureContext.native(context, policy, server),
+    );
+    expect(one).not.toBe(another);
+  });
+
+  it('have ticket keys of their own, as in Node', () => {
+    const [first, second] = [fresh(), fresh()];
+    const keys = SecureContext.getTicketKeys(first);
+    expect(SecureContext.getTicketKeys(second)).not.toEqual(keys);
+    SecureContext.setTicketKeys(second, Buffer.alloc(48, 7));
+    expect(SecureContext.getTicketKeys(first)).toEqual(keys);
+  });
+
+  it('share those that the options name', () => {
+    const options = { ...ecdsa, ticketKeys: Buffer.alloc(48, 1) };
+    const [first, second] = [fresh(options), fresh(options)];
+    expect(SecureContext.getTicketKeys(first)).toEqual(options.ticketKeys);
+    expect(SecureContext.getTicketKeys(second)).toEqual(options.ticketKeys);
+  });
+
+  it('are others with options that Node reads in another way', () => {
+    const nodes = SecureContext.native(fresh(), policy, fresh());
+    expect(SecureContext.native(new SecureContext(ecdsa), policy)).not.toBe(nodes);
+  });
+});

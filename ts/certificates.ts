@@ -32,32 +32,35 @@ export function opensslAuthorities(ca: unknown): X509Certificate[] {
   return read;
 }
 
-/** The authorities of contexts that name none, DER: Node's. */
+/** The authorities of contexts that name none, DER: Node's; the same array while they are the same. */
 export function defaultRoots(): readonly Buffer[] {
-  return nodeRoots().map(({ der }) => der);
+  return nodeRoots().ders;
 }
 
 /** The same, parsed, which takes tens of milliseconds: once, and only if asked for. */
 export function defaultAuthorities(): readonly X509Certificate[] {
-  return nodeRoots().map((root) => (root.certificate ??= new X509Certificate(root.der)));
+  const roots = nodeRoots();
+  return (roots.parsed ??= roots.ders.map((der) => new X509Certificate(der)));
 }
 
-interface Root {
-  der: Buffer;
-  certificate?: X509Certificate;
+interface Roots {
+  /** What they were read from. */
+  pems: readonly string[];
+  ders: readonly Buffer[];
+  parsed?: readonly X509Certificate[];
 }
 
-let known: { pems: readonly string[]; roots: Root[] } | undefined;
+let known: Roots | undefined;
 
-function nodeRoots(): Root[] {
+function nodeRoots(): Roots {
   // From 22.15 on this knows --use-system-ca and NODE_EXTRA_CA_CERTS too. When a program sets
   // others, it gives another array.
   const pems = tls.getCACertificates?.('default') ?? tls.rootCertificates;
   if (known?.pems !== pems) {
     const extra = tls.getCACertificates === undefined ? extraAuthorities() : [];
-    known = { pems, roots: [...pems, ...extra].map((pem) => ({ der: derOf(pem) })) };
+    known = { pems, ders: [...pems, ...extra].map(derOf) };
   }
-  return known.roots;
+  return known;
 }
 
 /** NODE_EXTRA_CA_CERTS, which Node warns of by itself if it can't be read. */

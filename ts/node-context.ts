@@ -1,4 +1,5 @@
 import tls from 'node:tls';
+import { separateContext } from './context-cache.js';
 import { knownToCopies } from './copies.js';
 import { failure, type OffloopError } from './errors.js';
 import { WEEK } from './options.js';
@@ -118,7 +119,7 @@ class Entry {
 
   #make(): SecureContext | OffloopError {
     try {
-      return new SecureContext(asNodeReads(this.#options!), true);
+      return separateContext(asNodeReads(this.#options!));
     } catch (error) {
       return unsupported(error as OffloopError);
     }

@@ -39,16 +39,14 @@ export interface ServerPolicy {
  * takes those of the context.
  */
 export class SecureContext {
-  readonly #own: Certificates;
-  readonly #session: Session;
-  readonly #policy: ServerPolicy;
+  readonly #parsed: Parsed;
   readonly #ticketKeys: NativeTicketKeys;
-  /** By the context that gives the session's settings, and by policy. */
-  readonly #variants = new WeakMap<SecureContext, Map<string, NativeContext>>();
+  /** Node's authorities, as they were when clients were first asked for certificates. */
+  #defaultRoots: readonly Buffer[] | undefined;
 
   /**
-   * `judged`: Node has taken these options, and what it takes silently is taken too. For internal
-   * use.
+   * `judged`: Node has taken these options, and what it takes silently is taken too; `like`: what
+   * has the same options, parsed. For internal use.
    *
    * @throws ERR_MISSING_ARGS, ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
    * ERR_TLS_INVALID_PROTOCOL_VERSION, ERR_TLS_INVALID_PROTOCOL_METHOD,
@@ -57,24 +55,18 @@ export class SecureContext {
    * ERR_SSL_NO_CIPHER_MATCH, ERR_SSL_INVALID_COMMAND, ERR_CRYPTO_OPERATION_FAILED,
    * ERR_OFFLOOP_UNSUPPORTED_OPTION
    */
-  constructor(options?: SecureContextOptions, judged = false) {
-    const given = optionsObject(options);
-    const values = parseOptions(contextOptions, given);
-    if (!judged) judge(given);
-    this.#own = certificatesOf(values, judged);
-    this.#session = sessionOf(values, this.#own.identities);
-    this.#ticketKeys = new NativeTicketKeys(
-      values.ticketKeys == null ? undefined : bytesOf(values.ticketKeys as ArrayBufferView),
-    );
-    this.#policy = {
-      alpnProtocols: values.ALPNProtocols,
-      requestCert: values.requestCert,
-      rejectUnauthorized: values.rejectUnauthorized,
-    };
+  constructor(options?: SecureContextOptions, judged = false, like?: SecureContext) {
+    this.#parsed = like === undefined ? parse(options, judged) : like.#parsed;
+    this.#ticketKeys = new NativeTicketKeys(this.#parsed.ticketKeys);
     // Now rather than at the first connection: what the core refuses is an error here.
-    this.#native(this.#policy, this);
+    if (like === undefined) this.#native(this.#parsed.policy, this);
     Object.freeze(this);
     knownToCopies.add(this);
+  }
+
+  /** @internal One of the same options, with ticket keys of its own. */
+  static alike(context: SecureContext): SecureContext {
+    return new SecureContext(undefined, true, context);
   }
 
   /**
@@ -85,7 +77,7 @@ export class SecureContext {
    */
   static native(
     context: SecureContext,
-    policy: ServerPolicy = context.#policy,
+    policy: ServerPolicy = context.#parsed.policy,
     server: SecureContext = context,
   ): NativeContext {
     return (SecureContext.hasIdentity(context) ? context : server).#native(policy, server);
@@ -93,23 +85,23 @@ export class SecureContext {
 
   /** @internal */
   static policy(context: SecureContext): ServerPolicy {
-    return context.#policy;
+    return context.#parsed.policy;
   }
 
   /** @internal Has it a key with a certificate? Without, every handshake fails. */
   static hasIdentity(context: SecureContext): boolean {
-    return context.#own.identities.length > 0;
+    return context.#parsed.certificates.identities.length > 0;
   }
 
   /** @internal Whom it trusts as issuers of client certificates. */
   static authorities(context: SecureContext): readonly X509Certificate[] {
-    const { authorities: own, withDefaults } = context.#own;
+    const { authorities: own, withDefaults } = context.#parsed.certificates;
     return withDefaults ? [...defaultAuthorities(), ...own] : own;
   }
 
   /** @internal Who issued this certificate of one of its identities, if that one is trusted. */
   static issuerOf(context: SecureContext, certificate: Buffer): X509Certificate | undefined {
-    const leaves = context.#own.identities.map(({ chain: [leaf] }) => leaf);
+    const leaves = context.#parsed.certificates.identities.map(({ chain: [leaf] }) => leaf);
     const leaf = leaves.find(({ raw }) => raw.equals(certificate));
     return leaf && SecureContext.authorities(context).find((issuer) => leaf.checkIssued(issuer));
   }
@@ -125,54 +117,93 @@ export class SecureContext {
   }
 
   #native(policy: ServerPolicy, server: SecureContext): NativeContext {
-    let variants = this.#variants.get(server);
-    if (variants === undefined) this.#variants.set(server, (variants = new Map()));
+    const { variants, certificates } = this.#parsed;
+    let ofServer = variants.get(server);
+    if (ofServer === undefined) variants.set(server, (ofServer = []));
     const name = policyName(policy);
-    const known = variants.get(name);
-    if (known !== undefined) return known;
-    const native = this.#make(policy, server);
-    variants.set(name, native);
-    return native;
+    const defaults =
+      policy.requestCert && certificates.withDefaults
+        ? (this.#defaultRoots ??= defaultRoots())
+        : none;
+    const known = ofServer.find((each) => each.name === name && each.defaults === defaults);
+    if (known !== undefined) return known.context;
+    const context = this.#make(policy, defaults, server);
+    ofServer.push({ name, defaults, context });
+    return context;
   }
 
-  #make(policy: ServerPolicy, server: SecureContext): NativeContext {
-    const own = this.#own;
-    const { groups, signatureSchemes, ...settings } = server.#session;
-    const secrets = own.identities.map(({ key }) => key.export({ type: 'pkcs8', format: 'der' }));
+  #make(policy: ServerPolicy, defaults: readonly Buffer[], server: SecureContext): NativeContext {
+    const { identities: own, authorities: trusted, partialChain, crls } = this.#parsed.certificates;
+    const { groups, signatureSchemes, ...settings } = server.#parsed.session;
+    const { requestCert, rejectUnauthorized, alpnProtocols } = policy;
+    const secrets = own.map(({ key }) => key.export({ type: 'pkcs8', format: 'der' }));
     try {
       return new NativeContext({
         ...settings,
         ...(groups && { groups }),
         ...(signatureSchemes && { signatureSchemes }),
-        ...(policy.requestCert && { clientAuth: this.#clientAuth(policy) }),
-        crls: own.crls,
-        identities: own.identities.map(({ chain }, i) => ({
+        ...(requestCert && {
+          clientAuth: {
+            roots: [...defaults, ...trusted.map(({ raw }) => raw)],
+            partialChain,
+            rejectUnauthorized,
+          },
+        }),
+        crls,
+        identities: own.map(({ chain }, i) => ({
           chain: chain.map((certificate) => certificate.raw),
           key: secrets[i],
         })),
-        alpnProtocols: policy.alpnProtocols,
+        // Node takes an empty name too, which no client can offer.
+        alpnProtocols: alpnProtocols.filter(({ length }) => length > 0),
         ticketKeys: server.#ticketKeys,
       });
     } finally {
       for (const secret of secrets) secret.fill(0);
     }
   }
-
-  #clientAuth(policy: ServerPolicy): {
-    roots: Uint8Array[];
-    partialChain: boolean;
-    rejectUnauthorized: boolean;
-  } {
-    const { authorities: trusted, partialChain, withDefaults } = this.#own;
-    const own = trusted.map(({ raw }) => raw);
-    const roots = withDefaults ? [...defaultRoots(), ...own] : own;
-    return { roots, partialChain, rejectUnauthorized: policy.rejectUnauthorized };
-  }
 }
 
 /** Parses keys, certificates and settings once, for many connections. Throws as SecureContext. */
 export function createSecureContext(options?: SecureContextOptions): SecureContext {
   return new SecureContext(options);
+}
+
+/** What options come to: all contexts of the same options share it. */
+interface Parsed {
+  certificates: Certificates;
+  session: Session;
+  policy: ServerPolicy;
+  ticketKeys: Uint8Array | undefined;
+  /** The core's, by the context that gives the session's settings and ticket keys. */
+  variants: WeakMap<SecureContext, Variant[]>;
+}
+
+interface Variant {
+  /** Of the policy. */
+  name: string;
+  /** Those of Node's authorities that are trusted. */
+  defaults: readonly Buffer[];
+  context: NativeContext;
+}
+
+const none: readonly Buffer[] = [];
+
+function parse(options: SecureContextOptions | undefined, judged: boolean): Parsed {
+  const given = optionsObject(options);
+  const values = parseOptions(contextOptions, given);
+  if (!judged) judge(given);
+  const certificates = certificatesOf(values, judged);
+  const { ticketKeys, ALPNProtocols: alpnProtocols, requestCert, rejectUnauthorized } = values;
+  return {
+    certificates,
+    session: sessionOf(values, certificates.identities),
+    policy: { alpnProtocols, requestCert, rejectUnauthorized },
+    // A copy: programs change theirs.
+    ticketKeys:
+      ticketKeys == null ? undefined : Uint8Array.from(bytesOf(ticketKeys as ArrayBufferView)),
+    variants: new WeakMap(),
+  };
 }
 
 /** What a context for one name brings along. */
