@@ -6,7 +6,7 @@ import nodeTls from 'node:tls';
 import { inherits } from 'node:util';
 
 import type { Row } from './row.js';
-import { attempt, ignore, tell } from './stage.js';
+import { attempt, ignore, serverOfEach, tell } from './stage.js';
 
 export const options: Row[] = [
   {
@@ -116,17 +116,13 @@ export const options: Row[] = [
   {
     name: 'classes: instanceof, of which modules ever',
     unserved: true,
-    run: ({ tls, https, http2 }, stage) =>
-      [
-        tls.createServer(stage.material.ecdsa),
-        https.createServer(stage.material.ecdsa),
-        http2.createSecureServer(stage.material.ecdsa),
-      ].map((server) => [
+    run: (modules, stage) =>
+      serverOfEach(modules, stage.material.ecdsa).map((server) => [
         server instanceof net.Server,
         server instanceof nodeTls.Server,
-        server instanceof tls.Server,
+        server instanceof modules.tls.Server,
         server instanceof nodeHttps.Server,
-        server instanceof https.Server,
+        server instanceof modules.https.Server,
         server.constructor.name,
       ]),
   },
@@ -187,12 +183,8 @@ export const options: Row[] = [
   {
     name: 'properties of fresh servers',
     unserved: true,
-    run: ({ tls, https, http2 }, stage) =>
-      [
-        tls.createServer(stage.material.ecdsa),
-        https.createServer(stage.material.ecdsa),
-        http2.createSecureServer(stage.material.ecdsa),
-      ].map((made) => {
+    run: (modules, stage) =>
+      serverOfEach(modules, stage.material.ecdsa).map((made) => {
         const server = made as unknown as Record<string, unknown>;
         return [
           'requestCert',
@@ -218,12 +210,8 @@ export const options: Row[] = [
   {
     name: 'keys of fresh servers',
     unserved: true,
-    run: ({ tls, https, http2 }, stage) =>
-      [
-        tls.createServer(stage.material.ecdsa),
-        https.createServer(stage.material.ecdsa),
-        http2.createSecureServer(stage.material.ecdsa),
-      ].map((server) => Object.keys(server)),
+    run: (modules, stage) =>
+      serverOfEach(modules, stage.material.ecdsa).map((server) => Object.keys(server)),
   },
   {
     name: 'options are not changed, and may be frozen',

@@ -6,7 +6,16 @@ import type { Server, TLSSocket } from 'node:tls';
 import { clientHello } from '../support/faults/client-hello.js';
 import { closed, until } from '../support/streams.js';
 import type { Row } from './row.js';
-import { failure, order, problem, promised, reset, type Stage, tell } from './stage.js';
+import {
+  failure,
+  order,
+  problem,
+  promised,
+  reset,
+  serverOfEach,
+  type Stage,
+  tell,
+} from './stage.js';
 
 /** How a server takes what a client sends that is no handshake; the next one is served. */
 function junk(name: string, send: (raw: net.Socket) => unknown): Row {
@@ -514,12 +523,8 @@ export const serverEvents: Row[] = [
   {
     name: 'the internal listeners of a fresh server',
     unserved: true,
-    run: ({ tls, https, http2 }, stage) =>
-      [
-        tls.createServer(stage.material.ecdsa),
-        https.createServer(stage.material.ecdsa),
-        http2.createSecureServer(stage.material.ecdsa),
-      ].map((server) =>
+    run: (modules, stage) =>
+      serverOfEach(modules, stage.material.ecdsa).map((server) =>
         ['connection', 'secureConnection', 'tlsClientError', 'request', 'listening', 'close'].map(
           (event) => server.listenerCount(event),
         ),

@@ -2,6 +2,7 @@
 import { once, type EventEmitter } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import nodeHttp from 'node:http';
+import type { Http2SecureServer } from 'node:http2';
 import nodeHttps from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -349,6 +350,18 @@ export function promised<T = void>(): { promise: Promise<T>; resolve: (value: T)
     resolve = settle;
   });
   return { promise, resolve };
+}
+
+/** One server of each module, all of the same options. */
+export function serverOfEach(
+  { tls, https, http2 }: Modules,
+  options: object,
+): [nodeTls.Server, nodeHttps.Server, Http2SecureServer] {
+  return [
+    tls.createServer(options),
+    https.createServer(options),
+    http2.createSecureServer(options),
+  ];
 }
 
 export function ignore(): void {}

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 
 import { got } from 'got';
 
+import { judging, telling } from '../answers.mjs';
 import { whole } from '../clients.mjs';
 
 export default async function program({
@@ -15,17 +16,13 @@ export default async function program({
   client: alice,
   ca,
 }) {
-  const answer = async (incoming, response) => {
-    own(incoming.socket);
-    const body = await whole(incoming);
-    if (incoming.method === 'POST') return response.end(body);
-    if (incoming.url === '/moved') return response.writeHead(302, { location: '/found' }).end();
-    const peer = incoming.socket.getPeerCertificate().subject?.CN;
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ version: incoming.httpVersion, path: incoming.url, peer }));
-  };
+  const tell = telling(own);
+  const answer = (incoming, response) =>
+    incoming.url === '/moved'
+      ? response.writeHead(302, { location: '/found' }).end()
+      : tell(incoming, response);
   const body = bytes(512 * 1024);
-  const judge = (echo) => (body.equals(echo) ? 'the same bytes' : 'other bytes');
+  const judge = judging(body);
   const asked = { ca, requestCert: true, rejectUnauthorized: false };
 
   const port = await serve(https.createServer({ ...server, ...asked }, answer));

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Client, fetch, Pool, request, WebSocket } from 'undici';
 import { WebSocketServer } from 'ws';
 
-import { whole } from '../clients.mjs';
+import { judging, telling } from '../answers.mjs';
 
 export default async function program({
   https,
@@ -16,16 +16,9 @@ export default async function program({
   client: alice,
   ca,
 }) {
-  const answer = async (incoming, response) => {
-    own(incoming.socket);
-    const body = await whole(incoming);
-    if (incoming.method === 'POST') return response.end(body);
-    const peer = incoming.socket.getPeerCertificate().subject?.CN;
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ version: incoming.httpVersion, path: incoming.url, peer }));
-  };
+  const answer = telling(own);
   const body = bytes(1024 * 1024);
-  const judge = (echo) => (body.equals(echo) ? 'the same bytes' : 'other bytes');
+  const judge = judging(body);
 
   const listener = https.createServer(
     { ...server, ca, requestCert: true, rejectUnauthorized: false },
