@@ -213,16 +213,9 @@ impl Host {
         listener::listen(&server, target)
     }
 
-    /// Stops listening, but keeps the server: it may listen again. A descriptor that was listened
-    /// on goes on listening for whoever else has it.
-    pub fn stop_listening(&self, server: ServerId) {
-        if let Some(server) = self.server(server) {
-            server.stop_listening();
-        }
-    }
-
     /// Stops listening. [`Event::ServerClosed`] follows when the last connection is gone; the
-    /// server is forgotten then.
+    /// server is forgotten then. A descriptor that was listened on goes on listening for whoever
+    /// else has it.
     pub fn close_server(&self, server: ServerId, stop: Stop) {
         if let Some(server) = self.server(server) {
             server.close(stop);

@@ -132,15 +132,8 @@ impl Server {
         *lock(&self.listening) = Some(listening);
     }
 
-    /// Stops listening at once; open connections live on, and it may listen again. Whoever else
-    /// has the listening socket goes on accepting.
-    pub(crate) fn stop_listening(&self) {
-        if let Some(listening) = lock(&self.listening).take() {
-            listening.stop(Stop::AtOnce);
-        }
-    }
-
-    /// Stops listening for good; open connections live on.
+    /// Stops listening; open connections live on. Whoever else has the listening socket goes on
+    /// accepting.
     pub(crate) fn close(&self, stop: Stop) {
         if let Some(listening) = lock(&self.listening).take() {
             listening.stop(stop);

@@ -139,10 +139,10 @@ impl Hub {
         self.host.set_max_connections(server, max.map(|max| max as usize));
     }
 
-    /// Binds and listens at once.
+    /// Listens at once.
     #[napi]
-    pub fn listen(&self, server: u32, target: NativeListenTarget) -> Result<NativeListening> {
-        Ok(self.host.listen(server, &target.parse()?).into())
+    pub fn listen(&self, server: u32, target: NativeListenTarget) -> NativeListening {
+        self.host.listen(server, &target.into()).into()
     }
 
     /// A duplicate of a socket's descriptor, the caller's to close; negative: the system's error.
@@ -154,15 +154,9 @@ impl Hub {
         }
     }
 
-    /// Stops listening but keeps the server, which may listen again. A descriptor that was
-    /// listened on stays open and listening for JavaScript.
-    #[napi]
-    pub fn stop_listening(&self, server: u32) {
-        self.host.stop_listening(server);
-    }
-
-    /// Stops listening; `ServerClosed` follows when the last connection is gone. `acceptRest`: what
-    /// has connected already, or is about to, is accepted first.
+    /// Stops listening; `ServerClosed` follows when the last connection is gone. The descriptor
+    /// that was listened on stays open and listening for JavaScript. `acceptRest`: what has
+    /// connected already, or is about to, is accepted first.
     #[napi]
     pub fn close_server(&self, server: u32, accept_rest: bool) {
         self.host.close_server(server, if accept_rest { Stop::WithoutLoss } else { Stop::AtOnce });

@@ -1,7 +1,6 @@
 //! Plain data that crosses the border downwards, and its conversion.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use napi_derive::napi;
@@ -96,17 +95,11 @@ impl NativeAcceptOptions {
     }
 }
 
-/// Where to listen: `path`, `descriptor`, or `port` with `host`.
+/// What to listen on.
 #[napi(object)]
 pub struct NativeListenTarget {
-    /// An IP address; absent: any, IPv6 where there is one.
-    pub host: Option<String>,
-    /// A TCP port; 0: the system chooses.
-    pub port: Option<u16>,
-    /// A Unix socket's path.
-    pub path: Option<String>,
     /// A bound descriptor, which is duplicated.
-    pub descriptor: Option<i32>,
+    pub descriptor: i32,
     /// Length of the queue for accept(2).
     pub backlog: i32,
     /// With '::', no IPv4.
@@ -115,40 +108,15 @@ pub struct NativeListenTarget {
     pub reuse_port: bool,
 }
 
-impl NativeListenTarget {
-    pub(crate) fn parse(self) -> Result<ListenTarget> {
-        let place = if let Some(path) = self.path {
-            ListenPlace::Path(PathBuf::from(path))
-        } else if let Some(descriptor) = self.descriptor {
-            ListenPlace::Descriptor(descriptor)
-        } else {
-            let port = self.port.unwrap_or(0);
-            match self.host {
-                None => ListenPlace::AnyAddress { port },
-                Some(host) => ListenPlace::Address(parse_address(&host, port)?),
-            }
-        };
-        Ok(ListenTarget {
-            place,
-            backlog: self.backlog,
-            ipv6_only: self.ipv6_only,
-            reuse_port: self.reuse_port,
-        })
+impl From<NativeListenTarget> for ListenTarget {
+    fn from(target: NativeListenTarget) -> Self {
+        Self {
+            place: ListenPlace::Descriptor(target.descriptor),
+            backlog: target.backlog,
+            ipv6_only: target.ipv6_only,
+            reuse_port: target.reuse_port,
+        }
     }
-}
-
-/// `fe80::1%3` names its interface by number.
-fn parse_address(host: &str, port: u16) -> Result<SocketAddr> {
-    let bad = || {
-        coded("ERR_INVALID_IP_ADDRESS", format!("host must be an IP address here, got '{host}'"))
-    };
-    if let Some((address, scope)) = host.split_once('%') {
-        let address = address.parse().map_err(|_| bad())?;
-        let scope = scope.parse().map_err(|_| bad())?;
-        return Ok(std::net::SocketAddrV6::new(address, port, 0, scope).into());
-    }
-    let address: IpAddr = host.parse().map_err(|_| bad())?;
-    Ok(SocketAddr::new(address, port))
 }
 
 /// Where a server listens, or why it doesn't.
