@@ -25,7 +25,8 @@ async function start(options: object, port = 0): Promise<[ChildProcess, number]>
 test('three deploys under load lose no request', async () => {
   const { key, cert } = await (await Authority.create()).issue();
   const options = { key, cert };
-  let [current, port] = await start(options);
+  const [first, port] = await start(options);
+  let current = first;
   const clients = new Clients(port);
   try {
     await clients.areServedBy(current.pid!);

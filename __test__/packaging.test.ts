@@ -56,6 +56,7 @@ describe('the exports', () => {
         'adopt',
         'createSecureContext',
         'createServer',
+        'drain',
         'setDefaultContext',
         'stats',
         'version',

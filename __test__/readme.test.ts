@@ -80,6 +80,6 @@ describe('README.md', () => {
   });
 
   it('has programs for each way in', () => {
-    expect(programs).toHaveLength(4);
+    expect(programs).toHaveLength(5);
   });
 });

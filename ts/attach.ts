@@ -37,6 +37,7 @@ export function attach(server: tls.Server, options: CoreOptions): Attachment {
     );
   const attachment = new Attachment(server as NodeServer, options);
   knownToCopies.add(server);
+  cores.set(server, attachment.core);
   return attachment;
 }
 
@@ -47,9 +48,12 @@ export function isAttached(server: tls.Server): boolean {
 
 /** When the server is closed, it accepts what has connected already, or is about to. */
 export function acceptRestAtClose(server: tls.Server): void {
-  const attachment = attachments.get(server);
-  if (attachment !== undefined) attachment.core.acceptsRest = true;
+  const core = cores.get(server);
+  if (core !== undefined) core.acceptsRest = true;
 }
+
+/** Of this copy's servers. */
+const cores = new WeakMap<tls.Server, ServerCore>();
 
 type Listener = (this: tls.Server, ...args: never[]) => void;
 

@@ -65,8 +65,6 @@ export class ServerCore implements HubServer {
     const listening = native.listen(id, {
       descriptor,
       backlog,
-      ipv6Only: false,
-      reusePort: false,
     });
     if (listening.errno === undefined) {
       this.accepting = id;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use offloop_engine::tls::{ContextTable, NewSession};
-use offloop_engine::{Accept, ConnectionId, Decision, EngineOptions, Event, ListenPlace};
+use offloop_engine::{Accept, ConnectionId, Decision, EngineOptions, Event, ListenPlace, Stop};
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::{ClientConfig, HandshakeKind, KeyLog};
 
@@ -290,7 +290,7 @@ fn a_server_that_was_closed_leaves_the_descriptor_to_whoever_else_has_it() {
     test.listen_at(server, ListenPlace::Descriptor(listener.as_raw_fd()));
     let _first = test.connect(address);
     let first = test.opened();
-    test.host.close_server(server);
+    test.host.close_server(server, Stop::AtOnce);
     eventually(|| test.engine.stats().listeners == 0);
 
     listener.set_nonblocking(false).unwrap();

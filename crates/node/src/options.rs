@@ -102,10 +102,6 @@ pub struct NativeListenTarget {
     pub descriptor: i32,
     /// Length of the queue for accept(2).
     pub backlog: i32,
-    /// With '::', no IPv4.
-    pub ipv6_only: bool,
-    /// SO_REUSEPORT.
-    pub reuse_port: bool,
 }
 
 impl From<NativeListenTarget> for ListenTarget {
@@ -113,8 +109,8 @@ impl From<NativeListenTarget> for ListenTarget {
         Self {
             place: ListenPlace::Descriptor(target.descriptor),
             backlog: target.backlog,
-            ipv6_only: target.ipv6_only,
-            reuse_port: target.reuse_port,
+            ipv6_only: false,
+            reuse_port: false,
         }
     }
 }
