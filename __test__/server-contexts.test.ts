@@ -175,3 +175,37 @@ test('ticket keys that are shared let the sessions of one server resume at anoth
   expect(again.isSessionReused()).toBe(true);
   await closed(again.resume());
 });
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  '%s: a session of the old ticket keys is resumed, and goes on under the new ones',
+  async (maxVersion) => {
+    const options = { ...identity, maxVersion };
+    const keys = Buffer.alloc(48, 9);
+    const server = createServer(options, (socket) => socket.end('hello'));
+    const other = createServer({ ...options, ticketKeys: keys }, (socket) => socket.end('hello'));
+    await using old = await listen(server);
+    await using fresh = await listen(other);
+    const { session } = await visit(old.port);
+    const strange = await visit(fresh.port, session);
+    expect(strange.reused).toBe(false);
+    server.setTicketKeys(keys);
+    const renewed = await visit(old.port, session);
+    expect(renewed.reused).toBe(true);
+    const again = await visit(fresh.port, renewed.session);
+    expect(again.reused).toBe(true);
+  },
+);
+
+/** Was that session resumed, and which does the client have in the end? */
+async function visit(
+  port: number,
+  session?: Buffer,
+): Promise<{ reused: boolean; session: Buffer | undefined }> {
+  const client = connect(port, { session });
+  let last = session;
+  // In TLS 1.3 tickets come later.
+  client.on('secureConnect', () => (last = client.getSession()));
+  client.on('session', (given: Buffer) => (last = given));
+  await readAll(client);
+  return { reused: client.isSessionReused(), session: last };
+}

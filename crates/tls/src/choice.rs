@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use rustls::server::ProducesTickets;
 use rustls::{NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::CertificateDer;
 
@@ -9,7 +8,7 @@ use crate::context::IdentityConfig;
 use crate::identity::{KeyKind, OwnChain};
 use crate::reader::Reader;
 use crate::signature_scheme::shared_schemes;
-use crate::tickets::SameTicket;
+use crate::tickets::ResumedTicket;
 use crate::{Alert, ClientHello, Code, Cost, Failure, ProtocolVersion, ServerContext};
 
 /// How a ClientHello is answered: with which identity, and whether its session is resumed.
@@ -286,11 +285,19 @@ fn resumption(
     };
     let of_ticket = |ticket: &[u8]| {
         let tickets = context.tickets()?;
-        let session = TicketSession::read(&tickets.decrypt(ticket)?).filter(fits)?;
+        let opened = tickets.opened(ticket)?;
+        let session = TicketSession::read(&opened.session).filter(fits)?;
         let mut config = Arc::clone(&chosen.resuming);
-        if version == ProtocolVersion::Tls12 {
-            let same = SameTicket { tickets: tickets.clone(), ticket: ticket.to_vec() };
-            Arc::make_mut(&mut config).ticketer = Arc::new(same);
+        let is_tls12 = version == ProtocolVersion::Tls12;
+        if is_tls12 || opened.is_retired {
+            let config = Arc::make_mut(&mut config);
+            config.ticketer = Arc::new(ResumedTicket {
+                tickets: tickets.clone(),
+                ticket: ticket.to_vec(),
+                issued: opened.issued,
+                is_retired: opened.is_retired,
+            });
+            config.send_tls13_tickets = usize::from(!is_tls12);
         }
         Some(Resumption { source: Source::Ticket(config), session })
     };

@@ -58,16 +58,22 @@ impl ContextTickets {
         IssueOnly(self.clone())
     }
 
+    /// What a client's ticket holds.
+    pub(crate) fn opened(&self, ticket: &[u8]) -> Option<Opened> {
+        self.open(ticket, now())
+    }
+
     fn seal(&self, session: &[u8], now: Seconds) -> Option<Vec<u8>> {
         self.keys.sealing(now).seal(session, &self.digest, now)
     }
 
-    fn open(&self, ticket: &[u8], now: Seconds) -> Option<Vec<u8>> {
+    fn open(&self, ticket: &[u8], now: Seconds) -> Option<Opened> {
         let (name, sealed) = ticket.split_first_chunk()?;
         let key = self.keys.opening(name, now)?;
         let (issued, session) = key.open(sealed, &self.digest)?;
         let age = now.saturating_sub(issued);
-        (age <= self.session_lifetime).then_some(session)
+        let is_retired = self.keys.sealing(now).name != *name;
+        (age <= self.session_lifetime).then_some(Opened { session, issued, is_retired })
     }
 }
 
@@ -85,7 +91,7 @@ impl ProducesTickets for ContextTickets {
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.open(ticket, now())
+        self.opened(ticket).map(|opened| opened.session)
     }
 }
 
@@ -95,15 +101,26 @@ impl fmt::Debug for ContextTickets {
     }
 }
 
-/// Opens this one ticket, and renews it by itself: a TLS 1.2 session ends with its lifetime, however
-/// often it is resumed, as with OpenSSL.
-#[derive(Debug)]
-pub(crate) struct SameTicket {
-    pub(crate) tickets: ContextTickets,
-    pub(crate) ticket: Vec<u8>,
+/// A ticket that was opened.
+pub(crate) struct Opened {
+    pub(crate) session: Vec<u8>,
+    /// When the session began.
+    pub(crate) issued: Seconds,
+    /// Its key seals no tickets any more: the client should get another.
+    pub(crate) is_retired: bool,
 }
 
-impl ProducesTickets for SameTicket {
+/// Opens this one ticket. What replaces it is the same, or of the key of today, for the same time: a
+/// session ends with its lifetime, however often it is resumed, as with OpenSSL.
+#[derive(Debug)]
+pub(crate) struct ResumedTicket {
+    pub(crate) tickets: ContextTickets,
+    pub(crate) ticket: Vec<u8>,
+    pub(crate) issued: Seconds,
+    pub(crate) is_retired: bool,
+}
+
+impl ProducesTickets for ResumedTicket {
     fn enabled(&self) -> bool {
         true
     }
@@ -112,8 +129,12 @@ impl ProducesTickets for SameTicket {
         self.tickets.lifetime()
     }
 
-    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
-        Some(self.ticket.clone())
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        if !self.is_retired {
+            return Some(self.ticket.clone());
+        }
+        let ContextTickets { keys, digest, .. } = &self.tickets;
+        keys.sealing(now()).seal(session, digest, self.issued)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
@@ -164,7 +185,9 @@ mod tests {
         let tickets = tickets(0);
         let now = now();
         let ticket = tickets.seal(b"session", now).unwrap();
-        assert_eq!(tickets.open(&ticket, now + 300).as_deref(), Some(&b"session"[..]));
+        let opened = tickets.open(&ticket, now + 300).unwrap();
+        assert_eq!(opened.session, b"session");
+        assert_eq!(opened.issued, now);
         assert!(tickets.open(&ticket, now + 301).is_none());
     }
 
