@@ -67,6 +67,22 @@ async function shown(port: number, name: string): Promise<string> {
   return String(CN);
 }
 
+test('a server that is adopted does not fall back', () => {
+  const options = { fallback: true } as object;
+  expect(() => adopt(saying(), options)).toThrow(
+    expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+  );
+});
+
+test('a method that the program puts over one of ours stays after release()', () => {
+  const server = saying();
+  const adopted = adopt(server);
+  const theirs = server.setTicketKeys.bind(server);
+  server.setTicketKeys = theirs;
+  adopted.release();
+  expect(server.setTicketKeys).toBe(theirs);
+});
+
 describe('a tls.Server', () => {
   test('before it listens', async () => {
     const server = saying();

@@ -110,10 +110,15 @@ describe('the exports', () => {
        tls.DEFAULT_MIN_VERSION = 'TLSv1.3';
        https.globalAgent = new https.Agent();
        const data = nodesTls.DEFAULT_MIN_VERSION === 'TLSv1.3' && nodesHttps.globalAgent === https.globalAgent;
-       console.log(JSON.stringify({ results, named, data }));`,
+       const patched = nodesHttps.request = () => 'patched';
+       const live = https.request === patched;
+       const names = Object.keys(https).join() === Object.keys(nodesHttps).join();
+       console.log(JSON.stringify({ results, named, data, live, names }));`,
     );
     expect(JSON.parse(output)).toEqual({
       results: [true, true, true, true],
+      live: true,
+      names: true,
       named: true,
       data: true,
     });

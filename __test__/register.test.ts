@@ -44,6 +44,22 @@ function run(source: string, flags: string[], env: NodeJS.ProcessEnv = {}): Prom
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })));
 }
 
+test('options whose names are offloop’s too mean nothing, as with Node', async () => {
+  const source = `const fs = require('fs');
+    const https = require('https');
+    const given = [{ context: '/api' }, { context: { user: 1 } }, { fallback: 'index.html' },
+      { maxConnections: '100' }, { offload: true }, { drain: 1 }];
+    for (const more of given) {
+      const server = https.createServer({ key: fs.readFileSync(process.env.FOLDER + '/key.pem'),
+        cert: fs.readFileSync(process.env.FOLDER + '/cert.pem'), ...more }, (_, r) => r.end('ok'));
+      server.listen(0, () => https.get({ port: server.address().port, rejectUnauthorized: false },
+        (response) => { console.log(response.statusCode); response.resume(); server.close(); }));
+    }`;
+  const { code, stdout, stderr } = await run(source, ['--require', 'offloop/register']);
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toBe('200\n'.repeat(6));
+});
+
 const common = `
 const options = {
   key: fs.readFileSync(process.env.FOLDER + '/key.pem'),

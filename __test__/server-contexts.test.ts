@@ -155,6 +155,19 @@ test('a name with a context that the core can’t use stays with neither of them
   expect((server as unknown as { _contexts: unknown[] })._contexts).toEqual([]);
 });
 
+test('setSecureContext() with what the core can’t do changes nothing', async () => {
+  const server = createServer(identity, (socket) => socket.end());
+  await using listening = await listen(server);
+  const wanted = { ...named.first, dhparam: 'auto' };
+  expect(() => server.setSecureContext(wanted)).toThrow(
+    expect.objectContaining({ code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION' }),
+  );
+  expect((server as unknown as { cert: unknown }).cert).toBe(identity.cert);
+  expect(await commonName(listening.port)).toBe('localhost');
+  server.setSecureContext(named.first);
+  expect(await commonName(listening.port)).toBe('first');
+});
+
 test('ticket keys that are shared let the sessions of one server resume at another', async () => {
   const ticketKeys = Buffer.alloc(48, 7);
   const options = { ...identity, maxVersion: 'TLSv1.2', ticketKeys } as const;

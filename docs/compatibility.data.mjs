@@ -72,6 +72,11 @@ export const servers = {
       REFUSED,
     ),
     noted('address()', "Node's own."),
+    {
+      name: 'drain()',
+      status: 'own',
+      note: 'Ends the server without losing a request; also `drain(server)` of offloop.',
+    },
     different(
       'close()',
       "Node's own; `close` comes when the core has let go of the port and of the last connection: after the sockets' own.",
@@ -392,7 +397,10 @@ export const behaviours = {
     'A server that listens on a path or in a cluster already goes on accepting on the event loop when it is adopted; the core takes the connections from there.',
   ],
   Modules: [
-    "What a program puts in the place of a function of `offloop/tls`, `offloop/https` or `offloop/http2`, a mock for example, is seen by those who use that module, not by Node's own code. All other exports, such as `tls.DEFAULT_MIN_VERSION`, are read and set in Node's module.",
+    "What a program puts in the place of a function of `offloop/tls`, `offloop/https` or `offloop/http2`, a mock for example, is seen by those who use that module, not by Node's own code. All other exports, such as `tls.DEFAULT_MIN_VERSION`, are read and set in Node's module, and what somebody puts there in the place of a function that is not offloop's, to trace it for example, is seen here too.",
+    'Under `offloop/register` options that only offloop has are not read, but for a `context` of offloop: the program may have its own meaning for such names.',
+    'The class of sockets is called `TlsSocket` (`socket.constructor.name`); `instanceof tls.TLSSocket` holds.',
+    "Servers have listeners of offloop's for 'newListener', 'removeListener' and, with HTTP/2, 'session'.",
   ],
   Runtimes: [
     'Bun and Deno have servers of their own kind: those stay theirs, with the warning OFFLOOP_FALLBACK, unless they have a context of offloop, which is refused; `acceptTls` is on the core there too.',

@@ -2,6 +2,7 @@ import type tls from 'node:tls';
 import { attach } from './attach.js';
 import type { CoreOptions } from './core-options.js';
 import { makeDrainable } from './drain.js';
+import { failure } from './errors.js';
 
 /** A server on the core, and the way back. */
 export interface Adopted {
@@ -29,6 +30,10 @@ export interface Adopted {
  * ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE if it is on the core already.
  */
 export function adopt(server: tls.Server, options: Omit<CoreOptions, 'fallback'> = {}): Adopted {
+  if ((options as CoreOptions).fallback !== undefined) {
+    const expected = 'absent: a server that stays as it is, is not adopted';
+    throw failure('ERR_INVALID_ARG_VALUE', 'options.fallback', expected, 'one');
+  }
   const attachment = attach(server, { ...options, fallback: false });
   makeDrainable(server);
   const release = (): void => attachment.detach();

@@ -46,10 +46,9 @@ export function isAttached(server: tls.Server): boolean {
   return knownToCopies.has(server);
 }
 
-/** When the server is closed, it accepts what has connected already, or is about to. */
-export function acceptRestAtClose(server: tls.Server): void {
-  const core = cores.get(server);
-  if (core !== undefined) core.acceptsRest = true;
+/** The core's side of a server of this copy of offloop. */
+export function coreOf(server: tls.Server): ServerCore | undefined {
+  return cores.get(server);
 }
 
 /** Of this copy's servers. */
@@ -95,7 +94,7 @@ export class Attachment {
     const context =
       options.context == null
         ? contextOfServer(server)
-        : contextOf(options.context, 'options.context');
+        : contextOf(ownContext(options.context), 'options.context');
     if (options.context != null) {
       this.ownPolicy = SecureContext.policy(context);
       this.ownContext = 'options.context';
@@ -216,6 +215,8 @@ export class Attachment {
     });
     this.override('getTicketKeys', () => core.getTicketKeys());
     this.override('setSecureContext', (options: tls.SecureContextOptions) => {
+      // What the core refuses changes neither side.
+      if (!this.fallback) contextOf(createSecureContext(options), 'options');
       setSecureContext.call(server, options);
       this.orFallBack(() => core.setContext(contextOfServer(server)));
     });
@@ -288,6 +289,9 @@ export class Attachment {
     const before = Object.getOwnPropertyDescriptor(server, name);
     Object.defineProperty(server, name, { ...property, configurable: true });
     this.undo.push(() => {
+      const now = Object.getOwnPropertyDescriptor(server, name);
+      // Somebody put another method over ours.
+      if (now?.value !== property.value) return;
       const current = (server as unknown as Record<string, unknown>)[name];
       delete (server as unknown as Record<string, unknown>)[name];
       if (before !== undefined) Object.defineProperty(server, name, before);
@@ -341,6 +345,13 @@ function isAlone(listeners: readonly unknown[], listener: unknown): boolean {
 
 function isHttp2(server: tls.Server): boolean {
   return 'updateSettings' in server;
+}
+
+/** Not options of one: those of the server are what it is made of. */
+function ownContext(value: unknown): object {
+  if (isContext(value)) return value;
+  const expected = 'an instance of SecureContext';
+  throw failure('ERR_INVALID_ARG_TYPE', 'options.context', expected, received(value));
 }
 
 function refuseUnsupported(server: tls.Server): void {

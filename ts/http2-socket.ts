@@ -62,7 +62,18 @@ const ofConnection = [
 ];
 
 /** Set in constructors or computed: not to be found on the prototypes. */
-const properties = ['alpnProtocol', 'authorizationError', 'authorized', 'encrypted', 'servername'];
+const properties = [
+  'ssl',
+  'secureConnecting',
+  '_secureEstablished',
+  '_requestCert',
+  '_rejectUnauthorized',
+  'alpnProtocol',
+  'authorizationError',
+  'authorized',
+  'encrypted',
+  'servername',
+];
 
 function makeAdaptor(): { base: Constructor; derived: Constructor } {
   const { base, currentRequest } = javaScriptStreamSocket();

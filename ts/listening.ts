@@ -54,6 +54,7 @@ export class Listening {
   /** In the place of `_listen2`, which Node calls when everything else about listening is clear. */
   readonly listen: Listen2 = (address, port, addressType, backlog, fd, flags) => {
     const { server } = this;
+    let isOurs = false;
     let place: { address: string | null; type: number | null } = { address, type: addressType };
     if (!server._handle && !this.needsLibuv()) {
       const bound = bindHandle(address, port, addressType, fd, flags);
@@ -61,10 +62,11 @@ export class Listening {
       if (bound !== null) {
         place = bound;
         server._handle = bound.handle;
+        isOurs = typeof fd !== 'number';
       }
     }
     if (server._handle && !this.needsLibuv() && hasDescriptor(server._handle))
-      this.take(server._handle);
+      this.take(server._handle, isOurs);
     this.listen2.call(server, place.address, port, place.type, backlog, fd, flags);
   };
 
@@ -83,7 +85,7 @@ export class Listening {
     const handle = create(null, null, null, descriptor, 0) as Handle;
     for (const key of Reflect.ownKeys(old))
       Object.defineProperty(handle, key, Object.getOwnPropertyDescriptor(old, key)!);
-    this.take(handle);
+    this.take(handle, false);
     server._handle = handle;
     old.close();
     handle.listen(BACKLOG);
@@ -104,14 +106,14 @@ export class Listening {
   }
 
   /** The core accepts on this handle as soon as Node makes it listen. */
-  private take(handle: Handle): void {
+  private take(handle: Handle, isOurs: boolean): void {
     const overrides: Partial<Handle> = {
       listen: (backlog) => {
         // libuv reports an address in use only now.
         const refused = handle.getsockname?.({}) ?? 0;
         if (refused !== 0) return refused;
         this.backlog = backlog;
-        const { errno = 0 } = this.core.listen(handle.fd!, backlog);
+        const { errno = 0 } = this.core.listen(handle.fd!, backlog, isOurs);
         if (errno === 0) this.handle = handle;
         return errno;
       },

@@ -50,24 +50,46 @@ function makes(Server: new (...args: never[]) => object): unknown {
 }
 
 /**
- * Node's module with some exports replaced. Functions are plain properties as there, so that mocks
- * can stand in for them; whatever else is read or set there is Node's.
+ * Node's module with some exports replaced. Whatever else is read there is what Node's module has at
+ * that time, tracing and patches included. Every export is a plain property, as there, so that mocks
+ * can stand in for functions; other values are set in Node's module.
  */
 export function dropIn<M extends object>(module: M, replaced: Partial<M>): M {
-  const exports = {} as M;
-  for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(module))) {
-    const name = key as keyof M;
-    const value: unknown = Object.hasOwn(replaced, name) ? replaced[name] : property.value;
-    Object.defineProperty(exports, name, {
-      enumerable: property.enumerable ?? true,
-      configurable: true,
-      ...(typeof value === 'function'
-        ? { value, writable: true }
-        : {
-            get: () => module[name],
-            set: (given: M[keyof M]) => (module[name] = given),
-          }),
-    });
-  }
-  return exports;
+  // The target has what was put in the place of functions.
+  const put = {} as Record<PropertyKey, unknown>;
+  const current = (name: PropertyKey): unknown => {
+    const from = Object.hasOwn(replaced, name) ? replaced : module;
+    return (from as Record<PropertyKey, unknown>)[name];
+  };
+  return new Proxy(put as M, {
+    get: (_, name) => (Object.hasOwn(put, name) ? put[name] : current(name)),
+    has: (_, name) => Object.hasOwn(put, name) || name in module,
+    ownKeys: () => [...new Set([...Reflect.ownKeys(put), ...Reflect.ownKeys(module)])],
+    getOwnPropertyDescriptor(_, name) {
+      const own = Object.getOwnPropertyDescriptor(put, name);
+      if (own !== undefined) return own;
+      const theirs = Object.getOwnPropertyDescriptor(module, name);
+      if (theirs === undefined) return undefined;
+      const enumerable = theirs.enumerable === true;
+      return { value: current(name), writable: true, enumerable, configurable: true };
+    },
+    set(_, name, value) {
+      if (typeof current(name) === 'function') {
+        Object.defineProperty(put, name, {
+          value,
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
+        return true;
+      }
+      return Reflect.set(module, name, value);
+    },
+    defineProperty(_, name, property) {
+      Object.defineProperty(put, name, { ...property, configurable: true });
+      // Put back: what Node's module has is read again.
+      if (property.value === current(name)) delete put[name];
+      return true;
+    },
+  });
 }

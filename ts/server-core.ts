@@ -56,16 +56,14 @@ export class ServerCore implements HubServer {
   // Listening.
 
   /**
-   * Accepts on the bound socket `descriptor`, of which the core keeps a duplicate.
+   * Accepts on the bound socket `descriptor`, of which the core keeps a duplicate. `isOurs`: no
+   * other process has it.
    */
-  listen(descriptor: number, backlog: number): NativeListening {
+  listen(descriptor: number, backlog: number, isOurs: boolean): NativeListening {
     const { native } = hub();
     const id = this.create();
     native.setMaxConnections(id, this.counting.room);
-    const listening = native.listen(id, {
-      descriptor,
-      backlog,
-    });
+    const listening = native.listen(id, { descriptor, backlog, isOurs });
     if (listening.errno === undefined) {
       this.accepting = id;
       this.counting.listens(id);
@@ -86,6 +84,12 @@ export class ServerCore implements HubServer {
     hub().native.closeServer(id, this.acceptsRest);
     this.closeAdopting();
     this.holdLoop();
+  }
+
+  /** Ends the handshakes that are under way. */
+  cutHandshakes(): void {
+    for (const id of [this.accepting, this.adopting, ...this.closing])
+      if (id !== 0) hub().native.cutHandshakes(id);
   }
 
   /** Whether listening keeps the event loop alive. */

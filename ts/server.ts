@@ -4,7 +4,7 @@ import type { CoreOptions } from './core-options.js';
 import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
 import { failure } from './errors.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
-import type { SecureContext } from './secure-context.js';
+import { SecureContext } from './secure-context.js';
 import type { TlsSocket } from './tls-socket.js';
 
 /** Options of a Server: all of tls.createServer's, and offloop's own. */
@@ -99,10 +99,16 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   }
 }
 
-/** Node ignores options that it does not know; ours are read here. */
-function coreOptionsOf(options: unknown, fallback: boolean): CoreOptions {
+/**
+ * Node ignores options that it does not know; ours are read here. A program that is registered may
+ * have options of such names that mean something else: of those only a context is taken.
+ */
+function coreOptionsOf(options: unknown, registered: boolean): CoreOptions {
+  const fallback = registered;
   if (typeof options !== 'object' || options === null) return { fallback };
   const given = options as CoreOptions;
+  if (registered)
+    return { fallback, ...(given.context instanceof SecureContext && { context: given.context }) };
   const { context, offload, clientHelloLimit, maxConnections } = given;
   return {
     context,

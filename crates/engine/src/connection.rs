@@ -249,6 +249,14 @@ impl Connection {
         self.control.load(SeqCst) & DESTROYED != 0 || self.host.is_closed()
     }
 
+    /// Resolves when the server's handshakes are to end.
+    pub(crate) async fn handshakes_cut(&self) {
+        match &self.lease {
+            Some(lease) => lease.server.cut().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.session.get().is_some()
     }

@@ -59,9 +59,10 @@ pub(crate) async fn handshake(
         early: Vec::new(),
     };
     let mut steps = pin!(timeout_at(deadline, steps.run(received)));
+    let mut cut = pin!(connection.handshakes_cut());
     let outcome = std::future::poll_fn(|context| {
         connection.attention.register(context.waker());
-        if connection.is_destroyed() {
+        if connection.is_destroyed() || cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Unopened::Destroyed));
         }
         Local::turn();

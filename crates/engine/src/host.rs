@@ -222,6 +222,13 @@ impl Host {
         }
     }
 
+    /// Ends the handshakes of a server that are under way; none is told of.
+    pub fn cut_handshakes(&self, server: ServerId) {
+        if let Some(server) = self.server(server) {
+            server.cut_handshakes();
+        }
+    }
+
     /// Connections of a server, handshakes included.
     pub fn connection_count(&self, server: ServerId) -> usize {
         self.server(server).map_or(0, |server| server.connections())

@@ -33,6 +33,8 @@ pub struct ListenTarget {
     pub backlog: i32,
     /// With `::`, no IPv4. Node's default: false.
     pub ipv6_only: bool,
+    /// No other process has this very socket.
+    pub is_ours: bool,
     /// `SO_REUSEPORT`: several processes share the port. Node's default: false.
     pub reuse_port: bool,
 }
@@ -81,13 +83,20 @@ pub(crate) fn listen(server: &Arc<Server>, target: &ListenTarget) -> io::Result<
     let socket = Arc::new(worker.register(socket)?);
     let lease = server.listener_lease();
     let ending = Arc::new(Notify::new());
-    let task = accept_all(Arc::clone(&socket), lease, Arc::clone(&ending));
+    // Another socket of this port has the clients that come next.
+    let settles = target.is_ours && socket.get_ref().reuse_port().unwrap_or(false);
+    let task = accept_all(Arc::clone(&socket), lease, Arc::clone(&ending), settles);
     let accepting = worker.runtime.spawn(task).abort_handle();
-    server.listens(Listening { accepting, ending, socket, path });
+    server.listens(Listening { accepting, ending, settles, socket, path });
     Ok(address)
 }
 
-async fn accept_all(socket: Arc<AsyncFd<Socket>>, lease: Lease, ending: Arc<Notify>) {
+async fn accept_all(
+    socket: Arc<AsyncFd<Socket>>,
+    lease: Lease,
+    ending: Arc<Notify>,
+    settles: bool,
+) {
     let server = &lease.server;
     let _listening = Gauge::hold(&server.host.engine.counters.listeners);
     let mut ended = pin!(ending.notified());
@@ -112,15 +121,17 @@ async fn accept_all(socket: Arc<AsyncFd<Socket>>, lease: Lease, ending: Arc<Noti
         }
         tokio::task::yield_now().await;
     }
-    accept_rest(&socket, server).await;
+    accept_rest(&socket, server, settles).await;
 }
 
 /// Accepts what would be lost by closing the socket: connections in the kernel's queue, and, where
 /// another socket of this port is there to have the new ones, those whose handshake with the kernel
 /// has begun.
-async fn accept_rest(socket: &AsyncFd<Socket>, server: &Arc<Server>) {
-    let end = Instant::now() + if refuse_new(socket.get_ref()) { SETTLING } else { Duration::ZERO };
-    while let Ok(Ok(mut ready)) = timeout_at(end, socket.readable()).await {
+async fn accept_rest(socket: &AsyncFd<Socket>, server: &Arc<Server>, settles: bool) {
+    let settles = settles && refuse_new(socket.get_ref());
+    let end = Instant::now() + if settles { SETTLING } else { Duration::ZERO };
+    while Instant::now() < end {
+        let Ok(Ok(mut ready)) = timeout_at(end, socket.readable()).await else { break };
         if !matches!(accept_burst(server, &mut ready), Burst::Done) {
             return;
         }
@@ -142,8 +153,8 @@ const SETTLING: Duration = Duration::from_millis(250);
 /// More than Linux keeps in the queue of a listening socket by default, 4096.
 const BACKLOG_MOST: usize = 65_536;
 
-/// Makes the kernel drop requests for new connections, if the port is shared: the client's next try
-/// reaches who else listens there. A closed socket would reset those that are half made.
+/// Makes the kernel drop requests for new connections: the client's next try reaches who else listens
+/// on the port. A closed socket would reset those that are half made.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn refuse_new(socket: &Socket) -> bool {
     use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
@@ -159,17 +170,12 @@ fn refuse_new(socket: &Socket) -> bool {
         SockFilter::new(code(BPF_RET | BPF_K), 0, 0, 0),
         SockFilter::new(code(BPF_RET | BPF_K), 0, 0, u32::MAX),
     ];
-    is_shared(socket) && socket.attach_filter(&filter).is_ok()
+    socket.attach_filter(&filter).is_ok()
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn refuse_new(_: &Socket) -> bool {
     false
-}
-
-/// May another socket have the same port?
-pub(crate) fn is_shared(socket: &Socket) -> bool {
-    socket.reuse_port().unwrap_or(false)
 }
 
 enum Burst {

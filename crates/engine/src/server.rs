@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
 
 use crate::connection::Settings;
 use crate::host::Host;
-use crate::listener;
 use crate::lock::lock;
 use crate::tls::ContextTable;
 
@@ -49,6 +49,8 @@ pub(crate) struct Server {
     leases: AtomicUsize,
     own: Mutex<Option<Lease>>,
     listening: Mutex<Option<Listening>>,
+    /// Handshakes under way are to end.
+    cut: Notify,
 }
 
 /// How a server stops listening.
@@ -56,7 +58,7 @@ pub(crate) struct Server {
 pub enum Stop {
     /// At once: what the kernel has in its queue is reset.
     AtOnce,
-    /// What the kernel has in its queue is accepted, and where another process has the same port
+    /// What the kernel has in its queue is accepted, and where another socket has the same port
     /// (`SO_REUSEPORT`), what was about to come there too.
     WithoutLoss,
 }
@@ -65,6 +67,8 @@ pub(crate) struct Listening {
     pub(crate) accepting: AbortHandle,
     /// Tells the accepting task to end without loss.
     pub(crate) ending: Arc<Notify>,
+    /// Ending without loss takes a while.
+    pub(crate) settles: bool,
     pub(crate) socket: Arc<AsyncFd<Socket>>,
     /// A Unix socket's file, to be unlinked as Node does.
     pub(crate) path: Option<PathBuf>,
@@ -85,6 +89,7 @@ impl Server {
             leases: AtomicUsize::new(0),
             own: Mutex::new(None),
             listening: Mutex::new(None),
+            cut: Notify::new(),
         });
         *lock(&server.own) = Some(Lease::new(&server, false));
         server
@@ -116,6 +121,16 @@ impl Server {
 
     pub(crate) fn is_full(&self) -> bool {
         self.connections() >= self.max_connections.load(SeqCst)
+    }
+
+    /// Ends the handshakes that are under way.
+    pub(crate) fn cut_handshakes(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// Resolves when handshakes that go on now are to end.
+    pub(crate) fn cut(&self) -> Notified<'_> {
+        self.cut.notified()
     }
 
     /// Held by each connection of the server while it lives.
@@ -150,7 +165,7 @@ impl Listening {
             Stop::AtOnce => self.accepting.abort(),
             Stop::WithoutLoss => self.ending.notify_one(),
         }
-        let goes_on = stop == Stop::WithoutLoss && listener::is_shared(self.socket.get_ref());
+        let goes_on = stop == Stop::WithoutLoss && self.settles;
         let socket = Arc::downgrade(&self.socket);
         drop(self.socket);
         if !goes_on {

@@ -103,7 +103,13 @@ impl TestHost {
     }
 
     pub(crate) fn listen_at(&self, server: ServerId, place: ListenPlace) -> SocketAddr {
-        let target = ListenTarget { place, backlog: 511, ipv6_only: false, reuse_port: false };
+        let target = ListenTarget {
+            place,
+            backlog: 511,
+            is_ours: true,
+            ipv6_only: false,
+            reuse_port: false,
+        };
         match self.host.listen(server, &target).unwrap() {
             BoundAddress::Inet(address) => address,
             BoundAddress::Unix(path) => panic!("listens at {path:?}"),

@@ -162,6 +162,12 @@ impl Hub {
         self.host.close_server(server, if accept_rest { Stop::WithoutLoss } else { Stop::AtOnce });
     }
 
+    /// Ends the handshakes of a server that are under way; none is told of.
+    #[napi]
+    pub fn cut_handshakes(&self, server: u32) {
+        self.host.cut_handshakes(server);
+    }
+
     /// Connections of a server, handshakes included.
     #[napi]
     pub fn connection_count(&self, server: u32) -> u32 {

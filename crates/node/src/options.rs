@@ -102,6 +102,8 @@ pub struct NativeListenTarget {
     pub descriptor: i32,
     /// Length of the queue for accept(2).
     pub backlog: i32,
+    /// No other process has this very socket.
+    pub is_ours: bool,
 }
 
 impl From<NativeListenTarget> for ListenTarget {
@@ -109,6 +111,7 @@ impl From<NativeListenTarget> for ListenTarget {
         Self {
             place: ListenPlace::Descriptor(target.descriptor),
             backlog: target.backlog,
+            is_ours: target.is_ours,
             ipv6_only: false,
             reuse_port: false,
         }
