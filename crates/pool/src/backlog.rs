@@ -1,5 +1,5 @@
 use crate::{
-    Lane, PoolError, PoolOptions,
+    Lane, Patience, PoolError, PoolOptions,
     books::{Books, Outcome},
     job::Job,
     queue::{Full, Next, Queue, Ticket, Waiting},
@@ -41,7 +41,7 @@ pub(crate) struct Submitted {
 
 impl Backlog {
     pub(crate) fn new(options: &PoolOptions) -> Backlog {
-        let queue = |_| Queue::new(options.queue_limit, options.newest_first_after);
+        let queue = |_| Queue::new(options);
         Backlog {
             state: Mutex::new(State {
                 lanes: Lane::ALL.map(queue),
@@ -61,25 +61,23 @@ impl Backlog {
         &self.books
     }
 
-    pub(crate) fn submit(
-        &self,
-        lane: Lane,
-        deadline: Option<Instant>,
-        job: Box<dyn Job>,
-    ) -> Submitted {
+    pub(crate) fn submit(&self, lane: Lane, patience: Patience, job: Box<dyn Job>) -> Submitted {
         let since = Instant::now();
-        if deadline.is_some_and(|deadline| deadline <= since) {
-            return self.turn_away(lane, job, PoolError::DeadlinePassed);
-        }
         let mut state = self.lock();
         if state.closed {
             drop(state);
             return self.turn_away(lane, job, PoolError::PoolClosed);
         }
+        if patience.deadline.is_some_and(|deadline| {
+            deadline <= since || deadline < since + state.time_to_answer(lane, self.threads)
+        }) {
+            drop(state);
+            return self.turn_away(lane, job, PoolError::DeadlinePassed);
+        }
         let ticket = state.next_ticket;
         let queue = &mut state.lanes[lane.index()];
         let was_empty = queue.is_empty();
-        let waiting = Waiting { since, deadline, job };
+        let waiting = Waiting { since, patience, job };
         let late = match queue.push(ticket, waiting) {
             Ok(late) => late,
             Err(Full(job)) => {
@@ -147,7 +145,7 @@ impl Backlog {
             let State { lanes, turns, .. } = &mut *state;
             let next = turns
                 .pick(|lane| !lanes[lane.index()].is_empty())
-                .and_then(|lane| Some((lane, lanes[lane.index()].next(now)?)));
+                .and_then(|lane| Some((lane, lanes[lane.index()].next(now, turns.typical(lane))?)));
             match next {
                 Some((lane, Next::Start(waiting))) => {
                     turns.started(lane);
@@ -155,9 +153,13 @@ impl Backlog {
                     self.books.started(lane, now.saturating_duration_since(waiting.since));
                     return Some((lane, waiting.job));
                 }
-                Some((lane, Next::Refuse(waiting))) => {
+                Some((lane, Next::Late(waiting))) => {
                     drop(state);
                     self.refuse(lane, waiting, PoolError::DeadlinePassed);
+                }
+                Some((lane, Next::Shed(waiting))) => {
+                    drop(state);
+                    self.refuse(lane, waiting, PoolError::Shed);
                 }
                 None => {
                     state.present -= 1;
@@ -231,6 +233,13 @@ impl State {
         drainers < threads && queued + self.turns.running() > drainers
     }
 
+    /// How long a job that comes now will take, its wait included.
+    fn time_to_answer(&self, lane: Lane, threads: usize) -> Duration {
+        let lanes = self.lanes.iter().filter(|queue| !queue.is_empty()).count();
+        let typical = self.turns.typical(lane);
+        self.lanes[lane.index()].wait(typical, threads / lanes.max(1)) + typical
+    }
+
     fn clear(&mut self) -> [Vec<Waiting<Box<dyn Job>>>; Lane::ALL.len()] {
         self.lanes.each_mut().map(|queue| queue.clear().collect())
     }
@@ -242,6 +251,7 @@ fn outcome_of(error: &PoolError) -> Outcome {
         PoolError::TaskDropped => Outcome::Dropped,
         PoolError::Overloaded => Outcome::Overloaded,
         PoolError::DeadlinePassed => Outcome::DeadlinePassed,
+        PoolError::Shed => Outcome::Shed,
         PoolError::Panicked(_) => Outcome::Panicked,
     }
 }

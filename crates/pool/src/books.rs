@@ -27,6 +27,7 @@ pub(crate) enum Outcome {
     Dropped,
     Overloaded,
     DeadlinePassed,
+    Shed,
     Panicked,
     Closed,
 }
@@ -100,6 +101,7 @@ impl LaneBooks {
             dropped: count(Outcome::Dropped),
             overloaded: count(Outcome::Overloaded),
             deadline_passed: count(Outcome::DeadlinePassed),
+            shed: count(Outcome::Shed),
             panicked: count(Outcome::Panicked),
             closed: count(Outcome::Closed),
             time_queued: self.time_queued.times(),

@@ -9,8 +9,10 @@ pub enum PoolError {
     TaskDropped,
     /// The job's lane was full, or the system has no thread to run it.
     Overloaded,
-    /// The job's deadline passed before it started.
+    /// The job's deadline passed before it started, or would before it could be answered.
     DeadlinePassed,
+    /// The job waited for longer than its target while its lane was overloaded.
+    Shed,
     /// The job panicked, with this message.
     Panicked(String),
 }
@@ -22,6 +24,7 @@ impl fmt::Display for PoolError {
             PoolError::TaskDropped => f.write_str("the job was dropped without an answer"),
             PoolError::Overloaded => f.write_str("the pool is overloaded"),
             PoolError::DeadlinePassed => f.write_str("the deadline passed before the job started"),
+            PoolError::Shed => f.write_str("the pool is overloaded: the job was shed"),
             PoolError::Panicked(message) => write!(f, "the job panicked: {message}"),
         }
     }

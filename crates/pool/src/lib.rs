@@ -35,9 +35,12 @@
 //! 2. **Age.** Oldest first, until the oldest job of the lane is older than
 //!    [`PoolOptions::newest_first_after`]; then newest first, until it isn't. Under overload the
 //!    old ones belong to clients that have given up, or will before they could be served.
-//! 3. **Deadlines** are checked as a job is submitted, and by the thread that would start it or
-//!    that finds it as the oldest of its lane. A job never starts past its deadline; one that runs
-//!    is never cut short. The pool has no timer: while all threads are busy a late job's future
+//! 3. **Overload.** While the oldest job of a lane stays above its
+//!    [target](Patience::target) for [`PoolOptions::tolerance`], that lane sheds the jobs that are
+//!    above theirs, oldest first.
+//! 4. **Deadlines** are checked as a job is submitted, and by the thread that would start it or
+//!    that finds it as the oldest of its lane. A job that can't be answered by its deadline, as far
+//!    as the recent ones of its lane tell, does not start; one that runs is never cut short. The pool has no timer: while all threads are busy a late job's future
 //!    stays pending, so whoever must give up on time has a timer and drops the future.
 //!
 //! # Who drops what
@@ -49,12 +52,14 @@
 
 mod backlog;
 mod books;
+mod congestion;
 mod crew;
 mod drainer;
 mod error;
 mod job;
 mod lane;
 mod options;
+mod patience;
 mod pool;
 mod priority;
 mod queue;
@@ -65,6 +70,7 @@ mod turns;
 pub use error::PoolError;
 pub use lane::Lane;
 pub use options::PoolOptions;
+pub use patience::Patience;
 pub use pool::Pool;
 pub use run::Run;
 pub use stats::{LaneStats, PoolStats, Times};

@@ -19,6 +19,11 @@ pub struct PoolOptions {
     ///
     /// Default: 100 ms, longer than a burst takes that the pool can catch up with.
     pub newest_first_after: Duration,
+    /// How long the oldest job of a lane may be above its [target](crate::Patience::target) before
+    /// jobs above theirs are shed.
+    ///
+    /// Default: 1 s, the work of a reconnect storm that ends by itself: clients wait that long.
+    pub tolerance: Duration,
     /// How much nicer the threads are than the thread that makes the pool, in the unit of
     /// `nice(2)`, at most up to 19; `None` leaves them alone. On Linux and Android only, elsewhere
     /// it has no effect. Failure to change it is not an error. A negative value needs a privilege.
@@ -38,6 +43,7 @@ impl Default for PoolOptions {
             threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             queue_limit: 4096,
             newest_first_after: Duration::from_millis(100),
+            tolerance: Duration::from_secs(1),
             niceness: Some(5),
             thread_name: "offloop-pool".to_owned(),
         }

@@ -1,9 +1,7 @@
-use crate::{Lane, PoolOptions, PoolStats, Run, backlog::Backlog, crew::Crew, drainer, job::Task};
-use std::{
-    fmt, io,
-    sync::Arc,
-    time::{Duration, Instant},
+use crate::{
+    Lane, Patience, PoolOptions, PoolStats, Run, backlog::Backlog, crew::Crew, drainer, job::Task,
 };
+use std::{fmt, io, sync::Arc, time::Duration};
 
 /// A handle to the pool; clones share it. With the last of them the pool ends like by
 /// [`shutdown`](Pool::shutdown) without waiting, wherever that happens, also inside an async
@@ -38,7 +36,7 @@ impl Pool {
     /// Queues `job` at once; the returned future gives its answer. Dropping the future cancels a
     /// job that has not started: it leaves the queue and is dropped before `drop` returns.
     ///
-    /// `deadline`: the job does not start after it. `None`: it may wait forever.
+    /// `patience`: how long it may wait, or just its deadline.
     ///
     /// The job must not wait for sockets, locks held for long, or other jobs of this pool: it holds
     /// one of few threads. It must not spawn Tokio tasks: the pool's runtime doesn't drive any.
@@ -48,11 +46,11 @@ impl Pool {
     pub fn run<T: Send + 'static>(
         &self,
         lane: Lane,
-        deadline: Option<Instant>,
+        patience: impl Into<Patience>,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Run<T> {
         let (task, answer) = Task::new(job);
-        let submitted = self.0.backlog.submit(lane, deadline, Box::new(task));
+        let submitted = self.0.backlog.submit(lane, patience.into(), Box::new(task));
         if submitted.needs_drainer && self.send_drainer().is_err() {
             self.0.backlog.no_drainer_came();
         }

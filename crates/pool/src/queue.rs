@@ -1,3 +1,4 @@
+use crate::{Patience, PoolOptions, congestion::Congestion};
 use std::{
     collections::BTreeMap,
     mem,
@@ -10,6 +11,7 @@ pub(crate) struct Queue<J> {
     waiting: BTreeMap<Ticket, Waiting<J>>,
     limit: usize,
     newest_first_after: Duration,
+    congestion: Congestion,
 }
 
 /// A job's number, ascending with time.
@@ -17,23 +19,30 @@ pub(crate) type Ticket = u64;
 
 pub(crate) struct Waiting<J> {
     pub(crate) since: Instant,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) patience: Patience,
     pub(crate) job: J,
 }
 
 /// What a free thread has to do next.
 pub(crate) enum Next<J> {
     Start(Waiting<J>),
-    /// Its deadline has passed.
-    Refuse(Waiting<J>),
+    /// It can't be answered by its deadline.
+    Late(Waiting<J>),
+    /// It is above its target, and the lane overloaded.
+    Shed(Waiting<J>),
 }
 
 /// The queue was full, and this job isn't in it.
 pub(crate) struct Full<J>(pub(crate) J);
 
 impl<J> Queue<J> {
-    pub(crate) fn new(limit: usize, newest_first_after: Duration) -> Queue<J> {
-        Queue { waiting: BTreeMap::new(), limit, newest_first_after }
+    pub(crate) fn new(options: &PoolOptions) -> Queue<J> {
+        Queue {
+            waiting: BTreeMap::new(),
+            limit: options.queue_limit,
+            newest_first_after: options.newest_first_after,
+            congestion: Congestion::new(options.tolerance),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -62,16 +71,30 @@ impl<J> Queue<J> {
         Ok(late)
     }
 
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Next<J>> {
+    /// `typical`: how long a job takes, which a deadline must leave time for.
+    pub(crate) fn next(&mut self, now: Instant, typical: Duration) -> Option<Next<J>> {
+        let answered = now + typical;
         // Serving the newest first would otherwise leave the late ones in the queue.
-        if let Some(late) = self.pop_oldest_if(|oldest| oldest.is_late(now)) {
-            return Some(Next::Refuse(late));
+        if let Some(late) = self.pop_oldest_if(|oldest| oldest.is_late(answered)) {
+            return Some(Next::Late(late));
+        }
+        let oldest = self.waiting.first_key_value();
+        let is_above = oldest.is_some_and(|(_, oldest)| oldest.is_above_target(now));
+        if self.congestion.sheds(is_above, now) {
+            return self.waiting.pop_first().map(|(_, oldest)| Next::Shed(oldest));
         }
         let (_, oldest) = self.waiting.first_key_value()?;
         let newest_first = now.saturating_duration_since(oldest.since) > self.newest_first_after;
         let (_, next) =
             if newest_first { self.waiting.pop_last()? } else { self.waiting.pop_first()? };
-        Some(if next.is_late(now) { Next::Refuse(next) } else { Next::Start(next) })
+        Some(if next.is_late(answered) { Next::Late(next) } else { Next::Start(next) })
+    }
+
+    /// How long a job that comes now will wait at most, with so many threads for this lane.
+    pub(crate) fn wait(&self, typical: Duration, threads: usize) -> Duration {
+        let jobs = u32::try_from(self.waiting.len() / threads.max(1)).unwrap_or(u32::MAX);
+        // Longer queues serve it first.
+        typical.saturating_mul(jobs).min(self.newest_first_after)
     }
 
     /// Takes a job out, if it still waits.
@@ -92,7 +115,13 @@ impl<J> Queue<J> {
 
 impl<J> Waiting<J> {
     fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+        self.patience.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn is_above_target(&self, now: Instant) -> bool {
+        self.patience
+            .target
+            .is_some_and(|target| now.saturating_duration_since(self.since) > target)
     }
 }
 
@@ -132,8 +161,8 @@ mod tests {
         lane.push_at(0, Some(150));
         lane.push_at(1, None);
         lane.push_at(2, Some(150));
-        assert_eq!(lane.next_at(150), Some(("refuse", 0)));
-        assert_eq!(lane.next_at(150), Some(("refuse", 2)));
+        assert_eq!(lane.next_at(150), Some(("late", 0)));
+        assert_eq!(lane.next_at(150), Some(("late", 2)));
         assert_eq!(lane.next_at(150), Some(("start", 1)));
     }
 
@@ -156,6 +185,30 @@ mod tests {
         assert_eq!(lane.push_at(1, None), Push::Kept);
     }
 
+    #[test]
+    fn a_deadline_leaves_time_for_the_job_itself() {
+        let mut lane = Lane::new(10);
+        lane.typical = Duration::from_millis(5);
+        lane.push_at(0, Some(100));
+        lane.push_at(1, Some(106));
+        assert_eq!(lane.next_at(95), Some(("late", 0)));
+        assert_eq!(lane.next_at(95), Some(("start", 1)));
+    }
+
+    #[test]
+    fn overload_sheds_what_is_above_its_target() {
+        let mut lane = Lane::new(10);
+        let patience = Patience { deadline: None, target: Some(Duration::from_millis(50)) };
+        for at in [0, 1, 2] {
+            lane.push(at, patience);
+        }
+        assert_eq!(lane.next_at(52), Some(("start", 0)));
+        assert_eq!(lane.next_at(551), Some(("start", 2)), "a burst may take as long");
+        lane.push(552, patience);
+        assert_eq!(lane.next_at(552), Some(("shed", 1)));
+        assert_eq!(lane.next_at(552), Some(("start", 552)));
+    }
+
     #[derive(Debug, PartialEq)]
     enum Push {
         Kept,
@@ -167,19 +220,26 @@ mod tests {
     struct Lane {
         queue: Queue<u64>,
         start: Instant,
+        typical: Duration,
     }
 
     impl Lane {
         fn new(limit: usize) -> Lane {
-            Lane { queue: Queue::new(limit, Duration::from_millis(100)), start: Instant::now() }
+            let options = PoolOptions {
+                queue_limit: limit,
+                newest_first_after: Duration::from_millis(100),
+                tolerance: Duration::from_millis(500),
+                ..PoolOptions::default()
+            };
+            Lane { queue: Queue::new(&options), start: Instant::now(), typical: Duration::ZERO }
         }
 
         fn push_at(&mut self, at: u64, deadline: Option<u64>) -> Push {
-            let waiting = Waiting {
-                since: self.time(at),
-                deadline: deadline.map(|at| self.time(at)),
-                job: at,
-            };
+            self.push(at, deadline.map(|at| self.time(at)).into())
+        }
+
+        fn push(&mut self, at: u64, patience: Patience) -> Push {
+            let waiting = Waiting { since: self.time(at), patience, job: at };
             match self.queue.push(at, waiting) {
                 Ok(None) => Push::Kept,
                 Ok(Some(late)) => Push::InPlaceOf(late.job),
@@ -189,9 +249,10 @@ mod tests {
 
         fn next_at(&mut self, at: u64) -> Option<(&'static str, u64)> {
             let now = self.time(at);
-            self.queue.next(now).map(|next| match next {
+            self.queue.next(now, self.typical).map(|next| match next {
                 Next::Start(waiting) => ("start", waiting.job),
-                Next::Refuse(waiting) => ("refuse", waiting.job),
+                Next::Late(waiting) => ("late", waiting.job),
+                Next::Shed(waiting) => ("shed", waiting.job),
             })
         }
 

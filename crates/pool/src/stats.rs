@@ -38,6 +38,8 @@ pub struct LaneStats {
     pub overloaded: u64,
     /// Jobs refused with [`DeadlinePassed`](crate::PoolError::DeadlinePassed).
     pub deadline_passed: u64,
+    /// Jobs refused with [`Shed`](crate::PoolError::Shed).
+    pub shed: u64,
     /// Jobs that panicked.
     pub panicked: u64,
     /// Jobs refused with [`PoolClosed`](crate::PoolError::PoolClosed).
@@ -58,6 +60,7 @@ impl LaneStats {
             + self.dropped
             + self.overloaded
             + self.deadline_passed
+            + self.shed
             + self.panicked
             + self.closed
     }

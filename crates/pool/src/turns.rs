@@ -7,6 +7,8 @@ pub(crate) struct Turns {
     running: [usize; Lane::ALL.len()],
     /// Thread time, as far as it counts against another lane.
     spent: [Duration; Lane::ALL.len()],
+    /// What a job of the lane took lately; zero before the first.
+    typical: [Duration; Lane::ALL.len()],
 }
 
 impl Turns {
@@ -32,6 +34,13 @@ impl Turns {
     pub(crate) fn ended(&mut self, lane: Lane, ran: Duration) {
         self.running[lane.index()] -= 1;
         self.spent[lane.index()] += ran;
+        let typical = &mut self.typical[lane.index()];
+        *typical = if typical.is_zero() { ran } else { (*typical * 7 + ran) / 8 };
+    }
+
+    /// How long a job of `lane` takes, to go by the recent ones.
+    pub(crate) fn typical(&self, lane: Lane) -> Duration {
+        self.typical[lane.index()]
     }
 
     pub(crate) fn running(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Limits of the queue, deadlines, and which job is next.
 
 use crate::gate::{self, Gate, Log, all};
-use offloop_pool::{Lane, Pool, PoolError, PoolOptions};
+use offloop_pool::{Lane, Patience, Pool, PoolError, PoolOptions};
 use std::{
     io,
     sync::Arc,
@@ -75,6 +75,35 @@ async fn a_full_lane_gives_up_a_late_job_for_a_new_one() {
     assert_eq!(late.await, Err(PoolError::DeadlinePassed));
     gate.open().await;
     assert_eq!(new.await, Ok(2));
+}
+
+#[tokio::test]
+async fn under_overload_the_oldest_jobs_are_shed() {
+    let options = PoolOptions { threads: 1, tolerance: Duration::ZERO, ..PoolOptions::default() };
+    let pool = Pool::new(options).expect("the pool starts");
+    let gate = Gate::close(&pool, Lane::Rsa);
+    let patient = pool.run(Lane::Rsa, None, || 1);
+    let target = Some(Duration::ZERO);
+    let above = [2, 3, 4]
+        .map(|job| pool.run(Lane::Other, Patience { deadline: None, target }, move || job));
+    pass(Instant::now() + Duration::from_millis(1));
+    gate.open().await;
+    // The first one shows that it is no burst.
+    assert_eq!(all(above).await, [Ok(2), Err(PoolError::Shed), Err(PoolError::Shed)]);
+    assert_eq!(patient.await, Ok(1));
+    assert_eq!(pool.stats().other.shed, 2);
+    assert_eq!(pool.stats().other.submitted(), 3);
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_answered_in_time_does_not_even_wait() {
+    let pool = gate::pool(1);
+    let slow = pool.run(Lane::Rsa, None, || std::thread::sleep(Duration::from_millis(200)));
+    slow.await.expect("it ran");
+    let hopeless = pool.run(Lane::Rsa, Some(Instant::now() + Duration::from_millis(100)), || 1);
+    assert_eq!(hopeless.await, Err(PoolError::DeadlinePassed));
+    let in_time = pool.run(Lane::Rsa, Some(Instant::now() + Duration::from_secs(60)), || 2);
+    assert_eq!(in_time.await, Ok(2));
 }
 
 #[tokio::test]

@@ -119,7 +119,12 @@ impl Seen {
             }
             Err(PoolError::Panicked(message)) => assert_eq!(message, "stress"),
             Err(PoolError::TaskDropped) => panic!("a job was lost"),
-            Err(PoolError::Overloaded | PoolError::DeadlinePassed | PoolError::PoolClosed) => {}
+            Err(
+                PoolError::Overloaded
+                | PoolError::DeadlinePassed
+                | PoolError::Shed
+                | PoolError::PoolClosed,
+            ) => {}
         }
     }
 }

@@ -1,0 +1,20 @@
+use std::time::{Duration, Instant};
+
+/// How long a job may wait. Default: forever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// The job does not start when it could not be answered by then, as far as is known of how long
+    /// jobs of its lane take. `None`: it may wait forever.
+    pub deadline: Option<Instant>,
+    /// A job that has waited for longer is shed while its lane is overloaded: while its oldest job
+    /// was above its target for [`PoolOptions::tolerance`](crate::PoolOptions::tolerance) without
+    /// a break. `None`: it is never shed.
+    pub target: Option<Duration>,
+}
+
+impl From<Option<Instant>> for Patience {
+    /// With this deadline and no target.
+    fn from(deadline: Option<Instant>) -> Self {
+        Patience { deadline, target: None }
+    }
+}
