@@ -68,9 +68,9 @@ impl Backlog {
             drop(state);
             return self.turn_away(lane, job, PoolError::PoolClosed);
         }
-        if patience.deadline.is_some_and(|deadline| {
-            deadline <= since || deadline < since + state.time_to_answer(lane, self.threads)
-        }) {
+        let answer = since + state.time_to_answer(lane, self.threads);
+        if patience.deadline.is_some_and(|deadline| deadline <= answer) {
+            state.turns.doubt(lane);
             drop(state);
             return self.turn_away(lane, job, PoolError::DeadlinePassed);
         }
@@ -78,8 +78,8 @@ impl Backlog {
         let queue = &mut state.lanes[lane.index()];
         let was_empty = queue.is_empty();
         let waiting = Waiting { since, patience, job };
-        let late = match queue.push(ticket, waiting) {
-            Ok(late) => late,
+        let out = match queue.push(ticket, waiting) {
+            Ok(out) => out,
             Err(Full(job)) => {
                 drop(state);
                 return self.turn_away(lane, job, PoolError::Overloaded);
@@ -95,8 +95,8 @@ impl Backlog {
             state.expected += 1;
         }
         drop(state);
-        if let Some(late) = late {
-            self.refuse(lane, late, PoolError::DeadlinePassed);
+        if let Some((out, error)) = out {
+            self.refuse(lane, out, error);
         }
         Submitted { ticket: Some(ticket), needs_drainer }
     }
@@ -154,6 +154,7 @@ impl Backlog {
                     return Some((lane, waiting.job));
                 }
                 Some((lane, Next::Late(waiting))) => {
+                    state.turns.doubt(lane);
                     drop(state);
                     self.refuse(lane, waiting, PoolError::DeadlinePassed);
                 }

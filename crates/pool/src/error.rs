@@ -9,7 +9,7 @@ pub enum PoolError {
     TaskDropped,
     /// The job's lane was full, or the system has no thread to run it.
     Overloaded,
-    /// The job's deadline passed before it started, or would before it could be answered.
+    /// The job waited for too long, or would have by the time of its answer.
     DeadlinePassed,
     /// The job waited for longer than its target while its lane was overloaded.
     Shed,

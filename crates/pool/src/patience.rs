@@ -6,6 +6,8 @@ pub struct Patience {
     /// The job does not start when it could not be answered by then, as far as is known of how long
     /// jobs of its lane take. `None`: it may wait forever.
     pub deadline: Option<Instant>,
+    /// The job does not start when it has waited for longer. `None`: whatever its deadline leaves.
+    pub age: Option<Duration>,
     /// A job that has waited for longer is shed while its lane is overloaded: while its oldest job
     /// was above its target for [`PoolOptions::tolerance`](crate::PoolOptions::tolerance) without
     /// a break. `None`: it is never shed.
@@ -13,8 +15,8 @@ pub struct Patience {
 }
 
 impl From<Option<Instant>> for Patience {
-    /// With this deadline and no target.
+    /// With this deadline alone.
     fn from(deadline: Option<Instant>) -> Self {
-        Patience { deadline, target: None }
+        Patience { deadline, ..Patience::default() }
     }
 }

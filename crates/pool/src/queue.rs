@@ -1,4 +1,4 @@
-use crate::{Patience, PoolOptions, congestion::Congestion};
+use crate::{Patience, PoolError, PoolOptions, congestion::Congestion};
 use std::{
     collections::BTreeMap,
     mem,
@@ -54,28 +54,34 @@ impl<J> Queue<J> {
     }
 
     /// Adds a job. In a full queue it takes the place of the oldest one if that is past its
-    /// deadline, which is given back.
+    /// deadline or above its target, which is given back with the reason.
     pub(crate) fn push(
         &mut self,
         ticket: Ticket,
         waiting: Waiting<J>,
-    ) -> Result<Option<Waiting<J>>, Full<J>> {
-        let mut late = None;
+    ) -> Result<Option<(Waiting<J>, PoolError)>, Full<J>> {
+        let mut out = None;
         if self.waiting.len() >= self.limit {
-            late = self.pop_oldest_if(|oldest| oldest.is_late(waiting.since));
-            if late.is_none() {
+            let now = waiting.since;
+            let late = self.pop_oldest_if(|oldest| oldest.is_late(now, Duration::ZERO));
+            out = match late {
+                Some(late) => Some((late, PoolError::DeadlinePassed)),
+                None => self
+                    .pop_oldest_if(|oldest| oldest.is_above_target(now))
+                    .map(|above| (above, PoolError::Shed)),
+            };
+            if out.is_none() {
                 return Err(Full(waiting.job));
             }
         }
         self.waiting.insert(ticket, waiting);
-        Ok(late)
+        Ok(out)
     }
 
     /// `typical`: how long a job takes, which a deadline must leave time for.
     pub(crate) fn next(&mut self, now: Instant, typical: Duration) -> Option<Next<J>> {
-        let answered = now + typical;
         // Serving the newest first would otherwise leave the late ones in the queue.
-        if let Some(late) = self.pop_oldest_if(|oldest| oldest.is_late(answered)) {
+        if let Some(late) = self.pop_oldest_if(|oldest| oldest.is_late(now, typical)) {
             return Some(Next::Late(late));
         }
         let oldest = self.waiting.first_key_value();
@@ -87,7 +93,7 @@ impl<J> Queue<J> {
         let newest_first = now.saturating_duration_since(oldest.since) > self.newest_first_after;
         let (_, next) =
             if newest_first { self.waiting.pop_last()? } else { self.waiting.pop_first()? };
-        Some(if next.is_late(answered) { Next::Late(next) } else { Next::Start(next) })
+        Some(if next.is_late(now, typical) { Next::Late(next) } else { Next::Start(next) })
     }
 
     /// How long a job that comes now will wait at most, with so many threads for this lane.
@@ -114,8 +120,10 @@ impl<J> Queue<J> {
 }
 
 impl<J> Waiting<J> {
-    fn is_late(&self, now: Instant) -> bool {
-        self.patience.deadline.is_some_and(|deadline| deadline <= now)
+    fn is_late(&self, now: Instant, typical: Duration) -> bool {
+        let Patience { deadline, age, .. } = self.patience;
+        deadline.is_some_and(|deadline| deadline <= now + typical)
+            || age.is_some_and(|age| now.saturating_duration_since(self.since) > age)
     }
 
     fn is_above_target(&self, now: Instant) -> bool {
@@ -177,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn a_full_queue_makes_room_by_a_job_above_its_target() {
+        let mut lane = Lane::new(1);
+        lane.push(0, Patience { target: Some(Duration::from_millis(50)), ..Patience::default() });
+        assert_eq!(lane.push_at(50, None), Push::Refused);
+        assert_eq!(lane.push_at(51, None), Push::InPlaceOf(0));
+    }
+
+    #[test]
     fn a_removed_job_makes_room() {
         let mut lane = Lane::new(1);
         assert_eq!(lane.push_at(0, None), Push::Kept);
@@ -196,9 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_has_waited_for_too_long_is_refused() {
+        let mut lane = Lane::new(10);
+        lane.typical = Duration::from_millis(50);
+        let age = Some(Duration::from_millis(20));
+        lane.push(0, Patience { age, ..Patience::default() });
+        lane.push(1, Patience { age, ..Patience::default() });
+        assert_eq!(lane.next_at(21), Some(("late", 0)));
+        assert_eq!(lane.next_at(21), Some(("start", 1)), "however long it takes");
+    }
+
+    #[test]
     fn overload_sheds_what_is_above_its_target() {
         let mut lane = Lane::new(10);
-        let patience = Patience { deadline: None, target: Some(Duration::from_millis(50)) };
+        let patience = Patience { target: Some(Duration::from_millis(50)), ..Patience::default() };
         for at in [0, 1, 2] {
             lane.push(at, patience);
         }
@@ -242,7 +269,7 @@ mod tests {
             let waiting = Waiting { since: self.time(at), patience, job: at };
             match self.queue.push(at, waiting) {
                 Ok(None) => Push::Kept,
-                Ok(Some(late)) => Push::InPlaceOf(late.job),
+                Ok(Some((out, _))) => Push::InPlaceOf(out.job),
                 Err(Full(_)) => Push::Refused,
             }
         }

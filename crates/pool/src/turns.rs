@@ -38,6 +38,13 @@ impl Turns {
         *typical = if typical.is_zero() { ran } else { (*typical * 7 + ran) / 8 };
     }
 
+    /// A job was refused because of what its lane took lately. Each makes that a little less sure:
+    /// one slow job must not close the lane for ever.
+    pub(crate) fn doubt(&mut self, lane: Lane) {
+        let typical = &mut self.typical[lane.index()];
+        *typical -= *typical / 8;
+    }
+
     /// How long a job of `lane` takes, to go by the recent ones.
     pub(crate) fn typical(&self, lane: Lane) -> Duration {
         self.typical[lane.index()]

@@ -85,7 +85,7 @@ async fn under_overload_the_oldest_jobs_are_shed() {
     let patient = pool.run(Lane::Rsa, None, || 1);
     let target = Some(Duration::ZERO);
     let above = [2, 3, 4]
-        .map(|job| pool.run(Lane::Other, Patience { deadline: None, target }, move || job));
+        .map(|job| pool.run(Lane::Other, Patience { target, ..Patience::default() }, move || job));
     pass(Instant::now() + Duration::from_millis(1));
     gate.open().await;
     // The first one shows that it is no burst.
@@ -104,6 +104,20 @@ async fn a_job_that_cannot_be_answered_in_time_does_not_even_wait() {
     assert_eq!(hopeless.await, Err(PoolError::DeadlinePassed));
     let in_time = pool.run(Lane::Rsa, Some(Instant::now() + Duration::from_secs(60)), || 2);
     assert_eq!(in_time.await, Ok(2));
+}
+
+#[tokio::test]
+async fn one_slow_job_does_not_close_its_lane() {
+    let pool = gate::pool(1);
+    let slow = pool.run(Lane::Rsa, None, || std::thread::sleep(Duration::from_millis(200)));
+    slow.await.expect("it ran");
+    let soon = || Some(Instant::now() + Duration::from_millis(100));
+    for _ in 0..1000 {
+        if pool.run(Lane::Rsa, soon(), || 1).await == Ok(1) {
+            return;
+        }
+    }
+    panic!("no job was tried again");
 }
 
 #[tokio::test]
