@@ -174,11 +174,70 @@ export const axes = [
       },
     ],
   },
+  {
+    name: 'overload',
+    title: '650 busy connections beside 10 times the RSA-4096 handshakes that can be done',
+    service: 'echo',
+    key: 'rsa4096',
+    measure: (lane, { seconds }) =>
+      run(lane, [
+        'overload',
+        '--clients=650',
+        '--factor=10',
+        '--sources=8',
+        `--calm-seconds=${seconds}`,
+        `--seconds=${3 * seconds}`,
+      ]),
+    figures: [
+      {
+        name: 'new served without overload',
+        unit: '/s',
+        better: higher,
+        of: ({ load }) => load.capacity_per_second,
+      },
+      {
+        name: 'of these served in overload',
+        unit: '%',
+        better: higher,
+        of: ({ load }) => (100 * load.newcomers.served_per_second) / load.capacity_per_second,
+      },
+      {
+        name: 'own calm traffic kept',
+        unit: '%',
+        better: higher,
+        of: ({ load }) => (100 * load.overload.messages_per_second) / load.calm.messages_per_second,
+      },
+      {
+        name: 'busy p99 in the overload',
+        unit: 'ms',
+        better: lower,
+        of: ({ load }) => load.overload.p99_us / 1000,
+      },
+      {
+        name: 'the same without overload',
+        unit: 'ms',
+        better: lower,
+        of: ({ load }) => load.capacity.p99_us / 1000,
+      },
+      {
+        name: 'until all is as before',
+        unit: 'ms',
+        better: lower,
+        of: ({ load }) => load.recovery_ms ?? 10_000,
+      },
+    ],
+  },
 ];
+
+/** Phases of a run that has some. */
+const phases = {
+  storm: ['calm', 'storm'],
+  overload: ['calm', 'capacity', 'overload'],
+};
 
 /** Shares of a core in one run: the client's, and what neither client nor server took. */
 export function sharesOf({ load, server }) {
-  const parts = load.mode === 'storm' ? ['calm', 'storm'] : ['all'];
+  const parts = phases[load.mode] ?? ['all'];
   const rows = parts
     .filter((part) => server?.[part])
     .map((part) => {
@@ -194,7 +253,7 @@ export function sharesOf({ load, server }) {
 
 /** Connections that failed while it was measured: a run with some is no measurement. */
 export function failuresOf({ load }) {
-  const parts = load.mode === 'storm' ? [load.calm, load.storm] : [load];
+  const parts = phases[load.mode]?.map((phase) => load[phase]) ?? [load];
   const failed = parts.reduce((sum, part) => sum + (part.failed ?? 0), 0);
   return failed ? `${failed} failed: ${parts.find((part) => part.first_error)?.first_error}` : null;
 }

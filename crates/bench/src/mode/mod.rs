@@ -5,6 +5,7 @@ mod echo;
 mod handshakes;
 mod http;
 mod idle;
+mod overload;
 mod storm;
 
 use std::io;
@@ -30,6 +31,8 @@ pub enum Mode {
     Idle(idle::IdleOptions),
     /// Busy connections while new ones arrive at a fixed rate.
     Storm(storm::StormOptions),
+    /// Busy connections while more new ones arrive than the server can do.
+    Overload(overload::OverloadOptions),
     /// Makes certificates for a run.
     Cert(CertificateOptions),
 }
@@ -48,6 +51,7 @@ impl Mode {
             Self::Upload(options) => bulk::upload(options).await,
             Self::Idle(options) => idle::run(&options).await,
             Self::Storm(options) => storm::run(options).await,
+            Self::Overload(options) => overload::run(options).await,
             Self::Cert(options) => certificate::make(&options),
         }
     }

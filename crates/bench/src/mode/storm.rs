@@ -1,6 +1,6 @@
 //! The reconnect storm: busy connections, first alone, then while new ones arrive.
 
-mod newcomers;
+pub(super) mod newcomers;
 
 use std::io;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub(super) async fn run(options: StormOptions) -> io::Result<()> {
     ]))
 }
 
-async fn talk(
+pub(super) async fn talk(
     mut link: Link,
     message: &[u8],
     think: Duration,
@@ -109,13 +109,13 @@ async fn talk(
     link.close().await
 }
 
-struct Phase {
-    fields: Value,
-    saturated: bool,
+pub(super) struct Phase {
+    pub(super) fields: Value,
+    pub(super) saturated: bool,
 }
 
 /// Counts for `length`; prints its begin and a line each second.
-async fn phase(
+pub(super) async fn phase(
     name: &str,
     length: Duration,
     busy: &SharedTally,

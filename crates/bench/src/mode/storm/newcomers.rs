@@ -14,7 +14,7 @@ use crate::tally::Tally;
 use crate::target::Target;
 
 #[derive(Clone)]
-pub(super) struct Newcomers {
+pub(in crate::mode) struct Newcomers {
     target: Arc<Target>,
     timeout: Duration,
     counts: Arc<Mutex<Counts>>,
@@ -29,12 +29,12 @@ struct Counts {
 }
 
 impl Newcomers {
-    pub(super) fn new(target: Arc<Target>, timeout: Duration) -> Self {
+    pub(in crate::mode) fn new(target: Arc<Target>, timeout: Duration) -> Self {
         Self { target, timeout, counts: Arc::default() }
     }
 
     /// Sends `rate` connections a second for `length`, then waits until each was served or not.
-    pub(super) async fn arrive(self, rate: u32, length: Duration) {
+    pub(in crate::mode) async fn arrive(self, rate: u32, length: Duration) {
         let start = Instant::now();
         let mut on_their_way = JoinSet::new();
         for number in 0_u32.. {
@@ -49,12 +49,32 @@ impl Newcomers {
         on_their_way.join_all().await;
     }
 
-    pub(super) fn served(&self) -> u64 {
+    /// Keeps `count` connections on their way, closed loop, until the answer is dropped.
+    pub(in crate::mode) fn keep(&self, count: u32) -> JoinSet<()> {
+        let mut visits = JoinSet::new();
+        for _ in 0..count {
+            let newcomers = self.clone();
+            visits.spawn(async move {
+                loop {
+                    newcomers.counts().arrived += 1;
+                    newcomers.clone().visit().await;
+                }
+            });
+        }
+        visits
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    pub(in crate::mode) fn served_per_second(&self, length: Duration) -> f64 {
+        self.served() as f64 / length.as_secs_f64()
+    }
+
+    pub(in crate::mode) fn served(&self) -> u64 {
         self.counts().answered.done
     }
 
     /// What a line of each second tells.
-    pub(super) fn so_far(&self) -> Value {
+    pub(in crate::mode) fn so_far(&self) -> Value {
         let counts = self.counts();
         json!({
             "arrived": counts.arrived,
@@ -65,7 +85,7 @@ impl Newcomers {
     }
 
     /// The whole story; `served_in_time` were served before the storm of `length` was over.
-    pub(super) fn summary(&self, served_in_time: u64, length: Duration) -> Value {
+    pub(in crate::mode) fn summary(&self, served_in_time: u64, length: Duration) -> Value {
         let so_far = self.so_far();
         let counts = self.counts();
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
