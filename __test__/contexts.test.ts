@@ -384,8 +384,15 @@ describe('values of options', () => {
     ['handshakeTimeout', '1s', 'ERR_INVALID_ARG_TYPE', [/of type number/, /'1s'/]],
     ['handshakeTimeout', -1, 'ERR_OUT_OF_RANGE', [/>= 0/, /-1/]],
     ['handshakeTimeout', Number.NaN, 'ERR_OUT_OF_RANGE', [/an integer/, /NaN/]],
-    ['clientHelloLimit', 100, 'ERR_OUT_OF_RANGE', [/>= 512/, /100/]],
-    ['clientHelloLimit', 10_000_000, 'ERR_OUT_OF_RANGE', [/<= 65536/, /10000000/]],
+    ['limits', { clientHelloSize: 100 }, 'ERR_OUT_OF_RANGE', [/\.clientHelloSize.*>= 512/, /100/]],
+    ['limits', { clientHelloSize: 10_000_000 }, 'ERR_OUT_OF_RANGE', [/<= 65536/, /10000000/]],
+    [
+      'limits',
+      { handshakes: 1 },
+      'ERR_INVALID_ARG_VALUE',
+      [/one of .*helloTimeout/, /'handshakes'/],
+    ],
+    ['limits', 5, 'ERR_INVALID_ARG_TYPE', [/of type object/]],
     ['offload', 'sometimes', 'ERR_INVALID_ARG_VALUE', [/'auto', 'always', 'never'/, /'sometimes'/]],
     ['highWaterMark', 1.5, 'ERR_OUT_OF_RANGE', [/an integer/, /1\.5/]],
     ['allowHalfOpen', 'yes', 'ERR_INVALID_ARG_TYPE', [/of type boolean/, /'yes'/]],
@@ -400,7 +407,11 @@ describe('values of options', () => {
   });
 
   const ofTheCore: [name: string, value: unknown, code: string][] = [
-    ['clientHelloLimit', 100, 'ERR_OUT_OF_RANGE'],
+    ['limits', { clientHelloSize: 100 }, 'ERR_OUT_OF_RANGE'],
+    ['limits', { handshake: 1 }, 'ERR_INVALID_ARG_VALUE'],
+    ['limits', { connectionRate: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['limits', { connectionRate: { burst: 10 } }, 'ERR_INVALID_ARG_TYPE'],
+    ['limits', { connectionRate: { perSecond: 10, burst: 0 } }, 'ERR_OUT_OF_RANGE'],
     ['offload', 'sometimes', 'ERR_INVALID_ARG_VALUE'],
     ['fallback', 'yes', 'ERR_INVALID_ARG_TYPE'],
     ['maxConnections', 'many', 'ERR_INVALID_ARG_TYPE'],

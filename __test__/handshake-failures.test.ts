@@ -290,8 +290,8 @@ describe('a ClientHello in pieces', () => {
       await goesOn(server);
     });
 
-    it('is refused above clientHelloLimit, and not below', async () => {
-      const server = await serve(kind, { clientHelloLimit: 600 });
+    it('is refused above limits.clientHelloSize, and not below', async () => {
+      const server = await serve(kind, { limits: { clientHelloSize: 600 } });
       const ALPNProtocols = Array.from({ length: 40 }, (_, i) => `protocol-${i}`);
       expect(await attempt(server.port, { ALPNProtocols })).toMatchObject({
         // OpenSSL 3.0 says SSLV3_ALERT, later ones SSL/TLS_ALERT.

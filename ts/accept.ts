@@ -7,6 +7,7 @@ import { contextOf } from './context-of.js';
 import { failure } from './errors.js';
 import { answerHello } from './hello.js';
 import { hub } from './hub.js';
+import { settingsOf } from './limits.js';
 import { type Inputs, optionsObject, parseOptions } from './option.js';
 import { acceptOptions, contextOptions } from './options.js';
 import { SecureContext, type SecureContextOptions } from './secure-context.js';
@@ -39,7 +40,7 @@ export async function acceptTls(
   try {
     const given = optionsObject(options);
     const values = parseOptions(acceptOptions, given);
-    const { signal, handshakeTimeout, clientHelloLimit, offload, enableTrace } = values;
+    const { signal, handshakeTimeout, limits, offload, enableTrace } = values;
     const callbacks = { SNICallback: values.SNICallback, ALPNCallback: values.ALPNCallback };
     const context = contextFor(given, callbacks.SNICallback !== undefined);
     const policy = SecureContext.policy(context);
@@ -64,12 +65,13 @@ export async function acceptTls(
       let early: TlsSocket | undefined;
       const connection = new Connection(hub(), 'shaking');
       connection.traced = enableTrace;
+      connection.window = limits.bufferedBytes;
       const asks = Boolean(callbacks.SNICallback ?? callbacks.ALPNCallback) || enableTrace;
       const arrival = new Arrival(
         socket,
         {
           server: () => 0,
-          settings: { handshakeTimeout, clientHelloLimit, offload },
+          settings: settingsOf(limits, { handshakeTimeout, offload }),
           ask: () => asks,
         },
         SecureContext.native(context),

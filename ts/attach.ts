@@ -12,6 +12,7 @@ import { canFallBack, warnOfFallback } from './fallback.js';
 import type { HelloCallbacks } from './hello.js';
 import { http2Socket } from './http2-socket.js';
 import { internalOf } from './internals.js';
+import { admissionOf, settingsOf } from './limits.js';
 import { Listening } from './listening.js';
 import { contextOfServer, createSecureContext, isNodeContext } from './node-context.js';
 import { parseOptions } from './option.js';
@@ -73,10 +74,7 @@ export class Attachment {
     private readonly server: NodeServer,
     options: CoreOptions,
   ) {
-    const { offload, clientHelloLimit, maxConnections, fallback } = parseOptions(
-      coreOptions,
-      options,
-    );
+    const { offload, limits, maxConnections, fallback } = parseOptions(coreOptions, options);
     this.fallback = fallback;
     if (!(server instanceof tls.Server))
       throw failure(
@@ -106,13 +104,13 @@ export class Attachment {
     const contexts = new ServerContexts(context, policy);
     for (const [name, named] of names) contexts.add(name, named);
     this.core = new ServerCore(server, contexts, {
-      settings: {
+      settings: settingsOf(limits, {
         // As in Node, no deadline for what is below.
         handshakeTimeout:
           handshakeTimeout > 0 ? Math.min(Math.ceil(handshakeTimeout), MOST_MS) : MOST_MS,
-        clientHelloLimit,
         offload,
-      },
+      }),
+      admission: admissionOf(limits),
       SNICallback: internalOf(server, 'snicallback') as HelloCallbacks['SNICallback'],
       trace: isTraced(internalOf(server, 'enableTrace') as boolean | undefined),
     });

@@ -31,9 +31,10 @@ interface Facts {
   servername: string | undefined;
 }
 
-/** Bytes of a connection's writes that the core may hold at a time. */
-const IN_FLIGHT_MOST = 256 * 1024;
-const PIECE = IN_FLIGHT_MOST / 2;
+/** Bytes of a connection's writes that the core may hold at a time, unless limits say otherwise. */
+const WINDOW = 256 * 1024;
+/** The same while all connections together have too much to send: each still comes forward. */
+const WINDOW_LEAST = 16 * 1024;
 /** What OpenSSL takes as the largest record, in bytes. */
 const FRAGMENT_LEAST = 512;
 const FRAGMENT_MOST = 16384;
@@ -76,6 +77,8 @@ export class Connection {
   context: SecureContext | null = null;
   /** Records and messages of the handshake are to be traced. */
   traced = false;
+  /** Bytes of its writes that the core may hold at a time. */
+  window = WINDOW;
   /** Runs when the slot is free: ends the stream beneath, if JavaScript handed it over. */
   onFree: (() => void) | null = null;
   private callback: Callback | null = null;
@@ -306,7 +309,7 @@ export class Connection {
 
   private send(chunk: Uint8Array | string, encoding: BufferEncoding): void {
     const { submission } = this.hub!;
-    if (most(chunk) <= IN_FLIGHT_MOST) submission.write(this, chunk, encoding);
+    if (most(chunk) <= this.openWindow) submission.write(this, chunk, encoding);
     else this.writeLarge([{ chunk, encoding }]);
     if (submission.finishing) this.finished();
   }
@@ -317,7 +320,7 @@ export class Connection {
     const { submission } = this.hub!;
     let size = 0;
     for (const { chunk } of pieces) size += most(chunk);
-    if (size <= IN_FLIGHT_MOST) submission.writev(this, pieces);
+    if (size <= this.openWindow) submission.writev(this, pieces);
     else this.writeLarge(pieces);
     this.onWritten(1);
     if (submission.finishing) this.finished();
@@ -512,13 +515,14 @@ export class Connection {
   /**
    * Hands over the first piece and keeps the rest. A copy: the caller may change or transfer its
    * buffers as soon as write() has returned, as it may with node:tls, which seals all at once. So
-   * memory is bounded by what was written, and what the core holds by IN_FLIGHT_MOST.
+   * memory is bounded by what was written, and what the core holds by the window.
    */
   private writeLarge(pieces: readonly Piece[]): void {
     const bytes = pieces.length === 1 ? bytesOf(pieces[0]) : Buffer.concat(pieces.map(bytesOf));
-    this.hub!.submission.write(this, bytes.subarray(0, PIECE), 'latin1');
-    if (bytes.length <= PIECE) return;
-    const rest = bytes.subarray(PIECE);
+    const piece = this.openWindow / 2;
+    this.hub!.submission.write(this, bytes.subarray(0, piece), 'latin1');
+    if (bytes.length <= piece) return;
+    const rest = bytes.subarray(piece);
     this.rest = bytes === pieces[0].chunk ? Buffer.from(rest) : (rest as Buffer);
     this.bytesWritten += rest.length;
     this.feed();
@@ -528,9 +532,14 @@ export class Connection {
   private feed(): void {
     while (this.rest !== null && this.pending < 2) {
       const { rest } = this;
-      this.rest = rest.length > PIECE ? rest.subarray(PIECE) : null;
-      this.hub!.submission.writeOwn(this, rest.subarray(0, PIECE));
+      const piece = this.openWindow / 2;
+      this.rest = rest.length > piece ? rest.subarray(piece) : null;
+      this.hub!.submission.writeOwn(this, rest.subarray(0, piece));
     }
+  }
+
+  private get openWindow(): number {
+    return this.hub!.submission.congested ? WINDOW_LEAST : this.window;
   }
 
   /** The process ends: the submission has waited for what it was given, nobody will say so. */

@@ -1,13 +1,14 @@
 import { count, flag, type Inputs, oneOf, own } from './option.js';
+import { connectionLimits, limitsOf, serverLimits } from './limits.js';
 import type { SecureContext } from './secure-context.js';
 
 /** Where the cost of a handshake is paid; never on the event loop. */
 export type Offload = 'auto' | 'always' | 'never';
 
-/** Options of a handshake that Node has not. */
+/** Options of a connection that Node has not. */
 export const handshakeOptions = {
-  /** Largest ClientHello, in bytes; longer ones are refused. Default: 32768. */
-  clientHelloLimit: own(count(32 * 1024, 64 * 1024, 512)),
+  /** What a connection may take, and for how long: see docs/limits.md. */
+  limits: own(limitsOf(connectionLimits)),
   /**
    * Where handshakes are computed: `always` in the pool, `never` there but on the I/O worker,
    * `auto` on the worker while it has nothing else to do and the handshake is cheap. Default: auto.
@@ -18,6 +19,8 @@ export const handshakeOptions = {
 /** What offloop's servers take beside Node's options. */
 export const coreOptions = {
   ...handshakeOptions,
+  /** What a server takes on, and what a connection may take: see docs/limits.md. */
+  limits: own(limitsOf(serverLimits)),
   /**
    * A server that needs what the core can't do becomes Node's own, with a warning, instead of an
    * error; not one with a context of offloop, with which Node can't serve. Default: false.

@@ -8,6 +8,7 @@ import {
   CIPHERTEXT_END,
   CIPHERTEXT_TAKEN,
   CLOSED,
+  CONGESTED,
   DATA,
   DROPPED,
   END,
@@ -20,8 +21,10 @@ import {
   NativeHub,
   NEW_SESSION,
   OPEN,
+  type NativeSheds,
   OP_DESTROY,
   SERVER_CLOSED,
+  SHED,
   WORDS,
   WRITTEN,
 } from './native.js';
@@ -34,6 +37,9 @@ import type { TlsSocket } from './tls-socket.js';
  */
 const TURN_RECORDS = 1024;
 const TURN_SLABS = 4;
+/** How long a turn may be, in ms, looked at after so many records: handlers take what they take. */
+const TURN_MS = 10;
+const LOOK_AT = 16;
 const SLAB_BYTES = 64 * 1024;
 const SLAB_MINIMUM = 4096;
 /** A copy of so many bytes takes up to 0.1 us. */
@@ -106,6 +112,7 @@ export class Hub {
   /** See `giveUp`. */
   private broken = false;
   private holders = 0;
+  private shedWatcher: ((sheds: NativeSheds) => void) | null = null;
   private readonly turn = (): void => this.runTurn();
 
   constructor() {
@@ -123,6 +130,15 @@ export class Hub {
 
   release(): void {
     if (--this.holders === 0) this.native.unref();
+  }
+
+  /**
+   * Tells `watcher` of connections that are shed: once a turn at most, however many there are. Null:
+   * nobody, which costs nothing.
+   */
+  watchSheds(watcher: ((sheds: NativeSheds) => void) | null): void {
+    this.shedWatcher = watcher;
+    this.native.watchSheds(watcher !== null);
   }
 
   /** A handshake begins: what the core says of it goes to `connection`. */
@@ -157,15 +173,17 @@ export class Hub {
       this.submission.flush();
       complete = true;
     } finally {
-      if ((!complete || this.more) && !this.broken) setImmediate(this.turn);
+      const left = this.more || this.next < this.count;
+      if ((!complete || left) && !this.broken) setImmediate(this.turn);
     }
   }
 
   private drain(): void {
     let budget = TURN_RECORDS;
     let slabs = TURN_SLABS;
-    // What a throw left behind comes first.
-    if (this.next < this.count) this.dispatch();
+    const over = performance.now() + TURN_MS;
+    // What a throw left behind, or a long turn, comes first.
+    if (this.next < this.count && !this.dispatch(over)) return;
     do {
       if (SLAB_BYTES - this.offset < SLAB_MINIMUM) {
         if (--slabs < 0) return;
@@ -177,7 +195,8 @@ export class Hub {
         this.offset === 0 ? this.slab : this.slab.subarray(this.offset),
       );
       this.more = (answer & MORE) !== 0;
-      this.count = answer & ~MORE;
+      this.count = answer & ~(MORE | CONGESTED);
+      this.submission.congested = (answer & CONGESTED) !== 0;
       this.next = 0;
       if (this.count === 0 && this.more) {
         if (this.offset === 0) this.giveUp();
@@ -186,7 +205,7 @@ export class Hub {
         continue;
       }
       budget -= this.count;
-      this.dispatch();
+      if (!this.dispatch(over)) return;
     } while (this.more && budget > 0);
   }
 
@@ -198,10 +217,12 @@ export class Hub {
     throw failure('ERR_OFFLOOP_INTERNAL', `a payload above ${SLAB_BYTES} bytes`);
   }
 
-  private dispatch(): void {
+  /** False: the turn is over, and records are left. */
+  private dispatch(over: number): boolean {
     const { records } = this;
     // Cursors move before the handler runs, so that after a throw nothing comes twice.
     while (this.next < this.count) {
+      if (this.next % LOOK_AT === LOOK_AT - 1 && performance.now() > over) return false;
       const at = this.next++ * WORDS;
       const slot = records[at + 1];
       const value = records[at + 3];
@@ -224,6 +245,7 @@ export class Hub {
           this.dispatchRare(records[at], slot, records[at + 2], value);
       }
     }
+    return true;
   }
 
   /** A view of the slab; of small chunks a copy, so that who keeps one does not keep the slab. */
@@ -279,6 +301,8 @@ export class Hub {
         const payload = this.payload(value);
         return this.servers.get(slot)?.onDropped(payload);
       }
+      case SHED:
+        return this.shedWatcher?.(this.native.sheds());
       case ACCEPT_ERROR: {
         const payload = this.payload(value);
         return this.servers.get(slot)?.onAcceptError(payload);

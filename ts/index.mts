@@ -15,6 +15,7 @@ export {
 export type {
   AcceptOptions,
   Adopted,
+  ConnectionLimits,
   Drained,
   DrainOptions,
   EncryptedKey,
@@ -23,8 +24,10 @@ export type {
   OffloopError,
   Pem,
   ProtocolVersion,
+  Rate,
   SecureConnectionListener,
   SecureContextOptions,
+  ServerLimits,
   ServerOptions,
   Stats,
 } from './index.js';

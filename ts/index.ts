@@ -3,6 +3,7 @@ export { acceptTls, type AcceptOptions, setDefaultContext } from './accept.js';
 export { adopt, type Adopted } from './adopt.js';
 export type { Offload } from './core-options.js';
 export { drain, type Drained, type DrainOptions } from './drain.js';
+export type { ConnectionLimits, Rate, ServerLimits } from './limits.js';
 export type { OffloopError } from './errors.js';
 export type { EncryptedKey } from './identity.js';
 export type { Pem } from './pem.js';

@@ -27,6 +27,7 @@ export {
   parsePkcs12,
 } from '../native/binding.js';
 export type {
+  NativeAdmission,
   NativeAcceptOptions,
   NativeAddresses,
   NativeCertificates,
@@ -34,6 +35,7 @@ export type {
   NativeListening,
   NativeSession,
   NativeSettings,
+  NativeSheds,
   NativeSlot,
   NativeStats,
 } from '../native/binding.js';
@@ -43,6 +45,9 @@ export const WORDS = 4;
 
 /** In the answer of `drain`: there is more, call again. */
 export const MORE = 0x80000000;
+
+/** In the answers of `drain` and `submit`: give connections little to send at a time. */
+export const CONGESTED = 0x40000000;
 
 /** In the place of an opcode after `submit`: the bytes are in the kernel already. */
 export const DONE_INLINE = 1;
@@ -64,6 +69,7 @@ export const CIPHERTEXT_TAKEN = 13;
 export const HELLO = 14;
 export const NEW_SESSION = 15;
 export const KEYLOG = 16;
+export const SHED = 17;
 
 /** Opcodes, to Rust. */
 export const OP_WRITE_SLAB = 1;

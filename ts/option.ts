@@ -31,13 +31,20 @@ export type Inputs<T> = {
 /** What parsing makes of it: everything is there and right. */
 export type Values<T> = { [K in keyof T]: T[K] extends Option<unknown, infer V> ? V : never };
 
-/** Checks `options` against `table` and fills in defaults; throws the first error. */
-export function parseOptions<T extends Table>(table: T, options: object): Values<T> {
+/**
+ * Checks `options` against `table` and fills in defaults; throws the first error, which speaks of
+ * them by `path`.
+ */
+export function parseOptions<T extends Table>(
+  table: T,
+  options: object,
+  path = 'options',
+): Values<T> {
   const values: Record<string, unknown> = {};
   for (const name of Object.keys(table)) {
     const given = (options as Record<string, unknown>)[name];
     const option = table[name];
-    values[name] = given == null ? option.absent() : option.parse(given, `options.${name}`);
+    values[name] = given == null ? option.absent() : option.parse(given, `${path}.${name}`);
   }
   return values as Values<T>;
 }

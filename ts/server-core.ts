@@ -7,7 +7,7 @@ import { type Counting, countingOf } from './counting.js';
 import { type NativeReport, type OffloopError, reported } from './errors.js';
 import { answerHello, type HelloCallbacks, type HelloReport } from './hello.js';
 import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
-import type { NativeListening, NativeSettings } from './native.js';
+import type { NativeAdmission, NativeListening, NativeSettings } from './native.js';
 import type { NodeServer } from './node-server.js';
 import { pendingSocket } from './pending-socket.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
@@ -19,6 +19,7 @@ import { TlsSocket } from './tls-socket.js';
 /** What a server is beside its contexts. */
 export interface ServerCoreOptions {
   settings: NativeSettings;
+  admission: NativeAdmission;
   SNICallback: HelloCallbacks['SNICallback'];
   /** Trace every connection. */
   trace: boolean;
@@ -185,6 +186,7 @@ export class ServerCore implements HubServer {
   // What the hub says.
 
   onOpen(connection: Connection): void {
+    connection.window = this.options.settings.bufferedBytes;
     const socket = new TlsSocket(connection, this.socketOptions, this.server);
     this.count(connection);
     // As every socket of a tls.Server: nobody else need listen.
@@ -216,8 +218,10 @@ export class ServerCore implements HubServer {
   onDropped(payload: Payload): void {
     const { server } = this;
     this.counting.adjust();
-    if (server.listenerCount('drop') > 0)
-      server.emit('drop', withFamilies(payload.parse<Addresses>()));
+    if (server.listenerCount('drop') === 0) return;
+    const { shed, ...addresses } = payload.parse<Addresses & { shed: string }>();
+    const reason = shed === 'maxConnections' ? undefined : { reason: shed };
+    server.emit('drop', { ...withFamilies(addresses), ...reason });
   }
 
   onAcceptError(payload: Payload): void {
@@ -235,6 +239,7 @@ export class ServerCore implements HubServer {
   /** A socket whose handshake goes on. */
   private prepare(socket: TlsSocket): void {
     socket._connection.traced = this.options.trace;
+    socket._connection.window = this.options.settings.bufferedBytes;
     logKeys(socket);
     serve(socket, this.server);
   }
@@ -274,6 +279,7 @@ export class ServerCore implements HubServer {
     const id = native.createServer(
       {
         settings: this.options.settings,
+        admission: this.options.admission,
         noDelay,
         keepAlive,
         keepAliveInitialDelay: keepAliveInitialDelay * 1000,

@@ -5,7 +5,9 @@ import { isTraced, logKeys } from './command-line.js';
 import { isContext, madeContext } from './context-of.js';
 import { failure, received } from './errors.js';
 import { answerHello, type HelloCallbacks } from './hello.js';
+import { connectionLimits, settingsOf } from './limits.js';
 import { createSecureContext } from './node-context.js';
+import { parseOptions } from './option.js';
 import { contextOptions } from './options.js';
 import { pendingSocket } from './pending-socket.js';
 import { SecureContext } from './secure-context.js';
@@ -23,7 +25,6 @@ export interface ServerTlsSocketOptions extends tls.TLSSocketOptions {
 
 /** Node sets a socket of its own no deadline: this is the longest of a timer, 24 days. */
 const NO_DEADLINE = 2 ** 31 - 1;
-const CLIENT_HELLO_LIMIT = 32 * 1024;
 
 /**
  * What `new tls.TLSSocket(stream, { isServer: true, ... })` makes, on the core: a TlsSocket whose
@@ -56,11 +57,10 @@ export function serverTlsSocket(stream: Duplex, options: ServerTlsSocketOptions)
   };
   const socket = pendingSocket(stream, {
     server: () => 0,
-    settings: {
+    settings: settingsOf(parseOptions(connectionLimits, {}), {
       handshakeTimeout: handshakeTimeout! > 0 ? handshakeTimeout! : NO_DEADLINE,
-      clientHelloLimit: CLIENT_HELLO_LIMIT,
       offload: 'auto',
-    },
+    }),
     socket: {
       highWaterMark,
       pauseOnConnect: Boolean(pauseOnConnect),

@@ -109,11 +109,11 @@ function coreOptionsOf(options: unknown, registered: boolean): CoreOptions {
   const given = options as CoreOptions;
   if (registered)
     return { fallback, ...(given.context instanceof SecureContext && { context: given.context }) };
-  const { context, offload, clientHelloLimit, maxConnections } = given;
+  const { context, offload, limits, maxConnections } = given;
   return {
     context,
     offload,
-    clientHelloLimit,
+    limits,
     maxConnections,
     fallback: given.fallback ?? fallback,
   };

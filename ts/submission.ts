@@ -1,5 +1,6 @@
 import type { Connection } from './connection.js';
 import {
+  CONGESTED,
   DONE_INLINE,
   type NativeHub,
   OP_CIPHERTEXT_BUFFER,
@@ -37,6 +38,8 @@ export class Submission {
   finishing = false;
   /** How long process exit may still wait for bytes that were handed over, in ms. */
   private patience = FINISH_MS;
+  /** More waits to be sent, over all connections, than should. */
+  congested = false;
   private readonly flushLater = (): void => this.flush();
 
   constructor(
@@ -138,7 +141,7 @@ export class Submission {
     this.count = 0;
     this.used = 0;
     if (buffers.length > 0) this.buffers = [];
-    this.native.submit(operations, count, this.slab, buffers);
+    this.congested = (this.native.submit(operations, count, this.slab, buffers) & CONGESTED) !== 0;
     for (let at = 0; at < count * WORDS; at += WORDS) {
       if (operations[at] !== DONE_INLINE) continue;
       const connection = this.connectionAt(operations[at + 1], operations[at + 2]);

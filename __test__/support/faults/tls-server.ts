@@ -71,8 +71,8 @@ function make(
       });
     case 'acceptTls':
     case 'acceptTls on a Duplex': {
-      const { handshakeTimeout, clientHelloLimit, offload, ...rest } = options;
-      const connection = { handshakeTimeout, clientHelloLimit, offload };
+      const { handshakeTimeout, limits, offload, ...rest } = options;
+      const connection = { handshakeTimeout, limits, offload };
       const context = createSecureContext(rest as SecureContextOptions);
       // Half-open, so that the client's end arrives in order with what came before.
       return net.createServer({ allowHalfOpen: kind !== 'acceptTls' }, (socket) => {

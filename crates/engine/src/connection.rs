@@ -1,5 +1,6 @@
 //! One connection: what its host may do to it from any thread, and what its task works on.
 
+mod activity;
 mod channel;
 mod outbox;
 mod task;
@@ -13,13 +14,16 @@ use atomic_waker::AtomicWaker;
 use socket2::Socket;
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::activity::Activity;
 use self::channel::Channel;
 use self::outbox::Outbox;
+use crate::admission::Admitted;
 use crate::asking::{Hello, Question};
 use crate::event::Event;
 use crate::host::Host;
 use crate::lock::lock;
 use crate::server::Lease;
+use crate::shed::{Shed, ShedMode, ShedReason};
 use crate::sinks::KeyLog;
 use crate::slots::ConnectionId;
 use crate::tls::{ContextTable, Decide, KeyLogSink, NewSession, Records, Session};
@@ -42,6 +46,10 @@ pub(crate) struct Connection {
     session: OnceLock<Box<Session>>,
     /// What it asks or has asked its host; unset where nothing is asked.
     question: OnceLock<Box<Question>>,
+    /// When bytes last came or went, where it may not be idle for ever.
+    activity: Option<Activity>,
+    /// The most of `undrained`.
+    buffered_most: usize,
     /// Plaintext that the host has not drained, in bytes.
     undrained: AtomicUsize,
     /// The task stopped reading because of it.
@@ -56,15 +64,31 @@ pub(crate) struct Terms {
     pub(crate) ask: bool,
     /// Bytes that were already read.
     pub(crate) received: Vec<u8>,
+    /// Refused, it is shed as a handshake is.
+    pub(crate) admitted: Result<Admitted, ShedReason>,
 }
 
-/// The limits of a handshake.
+/// The limits of a connection.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// From the first byte to the client's Finished. Node's default: 120 s.
     pub timeout: Duration,
+    /// Until the `ClientHello` is whole. Default: `timeout`.
+    pub hello_timeout: Option<Duration>,
     /// A ClientHello's size, in bytes. Default: 32 KiB.
-    pub client_hello_limit: usize,
+    pub client_hello_size: usize,
+    /// A job that has waited for longer in the pool's queue is shed while the pool is overloaded.
+    /// Default: 100 ms.
+    pub queue_target: Duration,
+    /// A job that has waited for longer is refused. Default: 5 s, about when clients give
+    /// up.
+    pub queue_age: Duration,
+    /// Plaintext that the host has not drained, in bytes. Default: 256 KiB.
+    pub buffered_bytes: usize,
+    /// An open connection without a byte in either direction is closed. Default: never.
+    pub idle_timeout: Option<Duration>,
+    /// How a handshake is shed. Default: by RST.
+    pub shed: ShedMode,
     /// Where handshakes are computed. Default: `Auto`.
     pub offload: Offload,
 }
@@ -103,6 +127,7 @@ pub(crate) enum Inline {
 const PAUSED: u8 = 1;
 const DESTROYED: u8 = 2;
 const RESET: u8 = 4;
+const SHED: u8 = 8;
 
 impl Connection {
     pub(crate) fn new(
@@ -111,6 +136,7 @@ impl Connection {
         lease: Option<Lease>,
         transport: Transport,
         id: Option<ConnectionId>,
+        settings: &Settings,
     ) -> Arc<Self> {
         let remote = transport.socket().and_then(remote_address);
         Arc::new(Self {
@@ -126,6 +152,8 @@ impl Connection {
             channel: Mutex::new(None),
             session: OnceLock::new(),
             question: OnceLock::new(),
+            activity: settings.idle_timeout.map(Activity::new),
+            buffered_most: settings.buffered_bytes,
             undrained: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
         })
@@ -186,7 +214,11 @@ impl Connection {
         if channel.is_sending() || !self.outbox.is_empty() {
             return Inline::No;
         }
-        if channel.send_now(plaintext, &mut &self.transport) {
+        let is_done = channel.send_now(plaintext, &mut &self.transport);
+        if channel.has_written() {
+            self.note_activity();
+        }
+        if is_done {
             return Inline::Done;
         }
         self.outbox.count(&self.host, plaintext.len());
@@ -221,8 +253,7 @@ impl Connection {
     /// The host drained so much plaintext; true when the task must be woken.
     pub(crate) fn drained(&self, bytes: usize) -> bool {
         let before = self.undrained.fetch_sub(bytes, SeqCst);
-        before - bytes <= self.host.engine.limits.received_per_connection / 2
-            && self.starved.swap(false, SeqCst)
+        before - bytes <= self.buffered_most / 2 && self.starved.swap(false, SeqCst)
     }
 
     pub(crate) fn foreign(&self, with: impl FnOnce(&Foreign)) {
@@ -257,6 +288,27 @@ impl Connection {
         }
     }
 
+    /// Too many wait for their `ClientHello`, and this one has for longest.
+    pub(crate) fn shed(&self) {
+        self.control.fetch_or(SHED, SeqCst);
+        self.attend();
+    }
+
+    pub(crate) fn is_shed(&self) -> bool {
+        self.control.load(SeqCst) & SHED != 0
+    }
+
+    fn count_shed(&self, reason: ShedReason) {
+        let (server, addresses) = (self.server_id(), || self.addresses());
+        self.host.shed(reason, || Shed { reason, server, addresses: addresses() });
+    }
+
+    fn note_activity(&self) {
+        if let Some(activity) = &self.activity {
+            activity.note();
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.session.get().is_some()
     }
@@ -284,12 +336,12 @@ impl Connection {
     }
 
     fn is_over_limit(&self) -> bool {
-        let limits = &self.host.engine.limits;
+        let engine = &self.host.engine;
         let own = self.undrained.load(SeqCst);
-        own >= limits.received_per_connection
+        own >= self.buffered_most
             || own > 0
-                && self.host.engine.counters.received_bytes_queued.load(SeqCst)
-                    >= i64::try_from(limits.received_overall).unwrap_or(i64::MAX)
+                && engine.counters.received_bytes_queued.load(SeqCst)
+                    >= engine.limits.buffered_overall
     }
 
     fn server_id(&self) -> u32 {
@@ -311,6 +363,6 @@ impl Addresses {
     }
 }
 
-fn remote_address(socket: &Socket) -> Option<SocketAddr> {
+pub(crate) fn remote_address(socket: &Socket) -> Option<SocketAddr> {
     socket.peer_addr().ok()?.as_socket()
 }

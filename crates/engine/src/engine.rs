@@ -30,9 +30,10 @@ pub struct EngineOptions {
     pub io_threads: usize,
     /// Threads for handshakes, at lower priority. Default: the number of cores.
     pub pool_threads: usize,
-    /// Plaintext that hosts have not drained, over all connections, in bytes; above it only
-    /// connections with nothing queued may read. Default: 64 MiB.
-    pub received_overall: usize,
+    /// Plaintext held for all connections together, in bytes, in each direction. Received and not
+    /// drained: above it only connections with nothing queued may read. Written and not sent: above
+    /// it [`Host::is_congested`](crate::Host::is_congested). Default: 64 MiB.
+    pub buffered_overall: usize,
     /// Test hook: a handshake job for this server name panics. Default: none.
     pub panic_on: Option<String>,
 }
@@ -44,7 +45,7 @@ impl Default for EngineOptions {
         Self {
             io_threads: (cores / 2).max(1),
             pool_threads: cores,
-            received_overall: 64 * 1024 * 1024,
+            buffered_overall: 64 * 1024 * 1024,
             panic_on: None,
         }
     }
@@ -53,20 +54,10 @@ impl Default for EngineOptions {
 /// Bounds on memory that peers could fill.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Plaintext of one connection that its host has not drained, in bytes.
-    pub(crate) received_per_connection: usize,
-    /// The same over all connections; above it only connections with nothing queued may read.
-    pub(crate) received_overall: usize,
+    /// Plaintext of all connections, in bytes, in each direction.
+    pub(crate) buffered_overall: i64,
     /// Ciphertext of one foreign stream that it has not acknowledged, in bytes.
     pub(crate) foreign_unacknowledged: usize,
-}
-
-impl Limits {
-    const DEFAULT: Self = Self {
-        received_per_connection: 256 * 1024,
-        received_overall: 64 * 1024 * 1024,
-        foreign_unacknowledged: 256 * 1024,
-    };
 }
 
 impl Engine {
@@ -81,7 +72,10 @@ impl Engine {
             pool,
             pool_threads: options.pool_threads,
             counters: Counters::default(),
-            limits: Limits { received_overall: options.received_overall, ..Limits::DEFAULT },
+            limits: Limits {
+                buffered_overall: i64::try_from(options.buffered_overall).unwrap_or(i64::MAX),
+                foreign_unacknowledged: 256 * 1024,
+            },
             panic_on: options.panic_on,
         }))
     }

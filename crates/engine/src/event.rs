@@ -92,13 +92,16 @@ pub enum Event {
     },
     /// The server stopped listening and its last connection is gone.
     ServerClosed(u32),
-    /// A connection was refused because of the server's `max_connections`.
+    /// A connection was refused as it came, because of the server's `max_connections` or of
+    /// [`crate::AdmissionLimits`].
     Dropped {
         /// The server.
         server: u32,
         /// Carries the addresses.
         report: Box<Report>,
     },
+    /// Connections were shed: [`crate::Host::take_sheds`] tells which.
+    Shed,
     /// Accepting failed; the listener backs off and goes on.
     AcceptError {
         /// The server.

@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use offloop_pool::Lane;
+use offloop_pool::{Lane, Patience};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::admission::Admitted;
 use crate::asking::{Decision, resolve};
 use crate::connection::{Connection, Offload, Settings, Terms};
 use crate::report::Report;
+use crate::shed::{ShedMode, ShedReason};
 use crate::sinks::Trace;
 use crate::tls::{
     self, Answer, Code, ContextTable, Cost, Decide, Established, NeedBytes, NewSession, Step,
@@ -46,7 +48,8 @@ pub(crate) async fn handshake(
     connection: &Arc<Connection>,
     terms: Terms,
 ) -> Result<Box<Established>, Unopened> {
-    let Terms { settings, contexts, ask, received } = terms;
+    let Terms { settings, contexts, ask, received, admitted } = terms;
+    let admitted = admitted.map_err(|reason| Unopened::Failed(reason.report()))?;
     let deadline = Instant::now() + settings.timeout;
     let steps = Steps {
         connection,
@@ -57,6 +60,7 @@ pub(crate) async fn handshake(
         server_name: None,
         answered: false,
         early: Vec::new(),
+        admitted,
     };
     let mut steps = pin!(timeout_at(deadline, steps.run(received)));
     let mut cut = pin!(connection.handshakes_cut());
@@ -64,6 +68,9 @@ pub(crate) async fn handshake(
         connection.attention.register(context.waker());
         if connection.is_destroyed() || cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Unopened::Destroyed));
+        }
+        if connection.is_shed() {
+            return Poll::Ready(Err(Unopened::Failed(ShedReason::WaitingForHello.report())));
         }
         Local::turn();
         steps.as_mut().poll(context).map(|outcome| match outcome {
@@ -114,15 +121,13 @@ struct Steps<'a> {
     answered: bool,
     /// What came while the host was asked.
     early: Vec<u8>,
+    /// Counts while the handshake goes on.
+    admitted: Admitted,
 }
 
 impl Steps<'_> {
     async fn run(mut self, received: Vec<u8>) -> Result<Box<Established>, Box<Report>> {
-        let limits = tls::HandshakeLimits { client_hello: self.settings.client_hello_limit };
-        let need = tls::handshake(limits);
-        let mut step =
-            if received.is_empty() { Step::NeedBytes(need) } else { need.receive(&received) };
-        drop(received);
+        let mut step = self.hello(received).await?;
         loop {
             step = match step {
                 Step::NeedBytes(need) => self.receive(need).await?,
@@ -160,6 +165,34 @@ impl Steps<'_> {
                 }
             }
         }
+    }
+
+    /// The step after the `ClientHello`.
+    async fn hello(&mut self, received: Vec<u8>) -> Result<Step, Box<Report>> {
+        let connection = self.connection;
+        let need =
+            tls::handshake(tls::HandshakeLimits { client_hello: self.settings.client_hello_size });
+        let mut step =
+            if received.is_empty() { Step::NeedBytes(need) } else { need.receive(&received) };
+        drop(received);
+        if !matches!(step, Step::NeedBytes(_)) {
+            return Ok(step);
+        }
+        let waiting = self.admitted.waits(connection);
+        let whole = async {
+            while let Step::NeedBytes(need) = step {
+                step = receive_step(connection, need).await?;
+            }
+            Ok(step)
+        };
+        let step = match self.settings.hello_timeout {
+            None => whole.await,
+            Some(patience) => timeout(patience, whole)
+                .await
+                .unwrap_or_else(|_elapsed| Err(ShedReason::HelloTimeout.report())),
+        };
+        drop(waiting);
+        step
     }
 
     /// The step that the host decides on.
@@ -233,17 +266,7 @@ impl Steps<'_> {
         if !self.early.is_empty() {
             return Ok(need.receive(&std::mem::take(&mut self.early)));
         }
-        let mut need = Some(need);
-        let received = receive(self.connection, |bytes| {
-            need.take().map(|need| {
-                if bytes.is_empty() { Step::Failed(need.end()) } else { need.receive(bytes) }
-            })
-        });
-        match received.await {
-            Ok(Some(step)) => Ok(step),
-            Ok(None) => Err(Report::internal()),
-            Err(error) => Err(Report::io(&error, "read")),
-        }
+        receive_step(self.connection, need).await
     }
 
     async fn send(&self, mut bytes: &[u8]) -> std::io::Result<()> {
@@ -260,7 +283,8 @@ impl Steps<'_> {
     /// The job and its TLS state are gone. Before the first answer nothing is encrypted, so that
     /// the client can still be told (RFC 8446, 6.2: `internal_error`).
     async fn refuse(&self, mut report: Box<Report>) -> Box<Report> {
-        if !self.answered {
+        let is_reset = report.shed.is_some() && self.settings.shed == ShedMode::Reset;
+        if !self.answered && !is_reset {
             let alert = tls::Alert::InternalError;
             report.alert = Some(alert.number());
             // The client may be gone: the failure is reported all the same.
@@ -295,11 +319,27 @@ impl Steps<'_> {
             Cost::Heavy => Lane::Rsa,
             Cost::Light => Lane::Other,
         };
-        engine
-            .pool
-            .run(lane, Some(self.deadline.into_std()), run)
-            .await
-            .map_err(|error| Report::pool(&error))
+        let patience = Patience {
+            deadline: Some(self.deadline.into_std()),
+            age: Some(self.settings.queue_age),
+            target: Some(self.settings.queue_target),
+        };
+        engine.pool.run(lane, patience, run).await.map_err(|error| Report::pool(&error))
+    }
+}
+
+/// The step after the next bytes, or the end.
+async fn receive_step(connection: &Connection, need: NeedBytes) -> Result<Step, Box<Report>> {
+    let mut need = Some(need);
+    let received = receive(connection, |bytes| {
+        need.take().map(|need| {
+            if bytes.is_empty() { Step::Failed(need.end()) } else { need.receive(bytes) }
+        })
+    });
+    match received.await {
+        Ok(Some(step)) => Ok(step),
+        Ok(None) => Err(Report::internal()),
+        Err(error) => Err(Report::io(&error, "read")),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::admission::Admitted;
 use crate::asking::{Decision, Question, UNTOLD};
 use crate::connection::{Addresses, Connection, Inline, Settings, Terms};
 use crate::event::{Drained, Event, EventSink};
@@ -18,6 +19,7 @@ use crate::listener::{self, BoundAddress, ListenTarget};
 use crate::lock::lock;
 use crate::operation::{Operation, Payload};
 use crate::server::{Server, ServerId, ServerOptions, Stop};
+use crate::shed::{Shed, ShedNews, ShedReason, ShedWatch};
 use crate::sinks::Trace;
 use crate::slots::{ConnectionId, Slots};
 use crate::transport::{Foreign, Transport};
@@ -58,6 +60,7 @@ pub struct Host {
     next_server: AtomicU32,
     /// One is held by each [`Event::Hello`] that has not been drained.
     pub(crate) untold: Arc<Semaphore>,
+    sheds: ShedNews,
     unsent: AtomicUsize,
     finishing: Mutex<bool>,
     all_sent: Condvar,
@@ -70,7 +73,7 @@ pub struct Accept {
     pub server: Option<ServerId>,
     /// The contexts, where there is no server.
     pub contexts: Option<tls::ContextTable>,
-    /// Limits of the handshake.
+    /// Limits of the connection.
     pub settings: Settings,
     /// Whether [`Event::Hello`] asks how its ClientHello is to be answered.
     pub ask: bool,
@@ -92,6 +95,7 @@ impl Host {
             servers: Mutex::default(),
             next_server: AtomicU32::new(1),
             untold: Arc::new(Semaphore::new(UNTOLD)),
+            sheds: ShedNews::new(),
             unsent: AtomicUsize::new(0),
             finishing: Mutex::new(false),
             all_sent: Condvar::new(),
@@ -298,6 +302,23 @@ impl Host {
         self.records(id, |records| records.set_trace(on.then(Trace::sink))).is_some()
     }
 
+    /// Whether [`Event::Shed`] tells that connections were shed. Default: it does not.
+    pub fn watch_sheds(&self, on: bool) {
+        self.sheds.watch(on);
+    }
+
+    /// What was shed since it was asked last.
+    pub fn take_sheds(&self) -> ShedWatch {
+        self.sheds.take()
+    }
+
+    /// More plaintext waits to be sent, over all connections of the process, than should: each
+    /// connection should be given little at a time.
+    pub fn is_congested(&self) -> bool {
+        let Engine { counters, limits, .. } = &*self.engine;
+        counters.sent_bytes_queued.load(Relaxed) >= limits.buffered_overall
+    }
+
     /// Waits until all that was submitted is in the kernel, at most for `timeout`.
     pub fn finish(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
@@ -361,6 +382,19 @@ impl Host {
         if !self.is_closed() && self.queue.may_ring() {
             self.doorbell.ring();
         }
+    }
+
+    /// Counts a connection that was shed, and tells the host if it watches.
+    pub(crate) fn shed(self: &Arc<Self>, reason: ShedReason, shed: impl FnOnce() -> Shed) {
+        self.engine.counters.sheds.count(reason);
+        if self.sheds.add(shed) {
+            self.push(Event::Shed);
+        }
+    }
+
+    /// May one more connection that was shed be told of by itself?
+    pub(crate) fn may_tell_shed(&self) -> bool {
+        self.sheds.may_tell()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -459,13 +493,19 @@ impl Host {
         let mut started = None;
         let id = lock(&self.slots).insert_with(|id| {
             let lease = server.as_ref().map(Server::lease);
-            let connection = Connection::new(self, worker, lease, transport(id), Some(id));
+            let connection =
+                Connection::new(self, worker, lease, transport(id), Some(id), &settings);
             started = Some(Arc::clone(&connection));
             connection
         });
         if let Some(connection) = started {
+            let peer = connection.addresses().remote.map(|remote| remote.ip());
+            let admitted = match &server {
+                Some(server) => server.admission.admit(peer),
+                None => Ok(Admitted::UNLIMITED),
+            };
             let contexts = contexts.map(Arc::new).or_else(|| Some(server?.contexts()));
-            connection.start(Terms { settings, contexts, ask, received });
+            connection.start(Terms { settings, contexts, ask, received, admitted });
         }
         Ok(id)
     }

@@ -12,6 +12,8 @@
 //! | `host` | the slots, submission, what a host may ask for |
 //! | `event_queue` | events on their way up, and how urgent a ring is |
 //! | `operation` | what a host wants of its connections |
+//! | `admission` | which connections a server takes on |
+//! | `shed` | why and how connections are shed, and what the host hears of it |
 //! | `server` | a server's contexts, limits and count of connections |
 //! | `listener` | accepting |
 //! | `asking` | what is asked of the host in the middle of a handshake |
@@ -26,6 +28,7 @@
 //! | `stats` | counters |
 #![deny(unsafe_code)]
 
+mod admission;
 mod adopt;
 mod asking;
 mod connection;
@@ -39,12 +42,14 @@ mod lock;
 mod operation;
 mod report;
 mod server;
+mod shed;
 mod sinks;
 mod slots;
 mod stats;
 mod transport;
 mod worker;
 
+pub use admission::{AdmissionLimits, Rate};
 pub use adopt::duplicate;
 pub use asking::{Decision, Hello};
 pub use connection::{Addresses, Offload, Settings};
@@ -57,5 +62,6 @@ pub use offloop_tls as tls;
 pub use operation::{Operation, Payload};
 pub use report::Report;
 pub use server::{ServerId, ServerOptions, Stop};
+pub use shed::{Shed, ShedCounts, ShedMode, ShedReason, ShedWatch};
 pub use slots::ConnectionId;
 pub use stats::Stats;

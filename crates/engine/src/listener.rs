@@ -17,10 +17,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::adopt;
-use crate::connection::{Addresses, Connection, Terms};
+use crate::connection::{Addresses, Connection, Terms, remote_address};
 use crate::event::Event;
 use crate::report::Report;
 use crate::server::{Lease, Listening, Server};
+use crate::shed::{Shed, ShedReason};
 use crate::stats::Gauge;
 use crate::transport::Transport;
 
@@ -214,12 +215,17 @@ fn admit(server: &Arc<Server>, socket: Socket) {
     let host = &server.host;
     let counters = &host.engine.counters;
     if server.is_full() {
-        counters.dropped.fetch_add(1, Relaxed);
-        let report =
-            Report { server: server.id, addresses: Addresses::of(&socket), ..Report::default() };
-        host.push(Event::Dropped { server: server.id, report: Box::new(report) });
-        return;
+        return drop_at_once(server, &socket, ShedReason::MaxConnections);
     }
+    let peer = remote_address(&socket);
+    let admitted = match server.admission.admit(peer.map(|peer| peer.ip())) {
+        Ok(admitted) => admitted,
+        Err(reason) => {
+            // A client that is gone needs no RST.
+            drop(socket.set_linger(Some(Duration::ZERO)));
+            return drop_at_once(server, &socket, reason);
+        }
+    };
     let worker = host.engine.worker();
     // Registration fails only for want of memory in the kernel: the connection is closed.
     let Ok(socket) = worker.register(socket) else {
@@ -233,12 +239,32 @@ fn admit(server: &Arc<Server>, socket: Socket) {
     if server.keep_alive.is_some() {
         transport.set_keep_alive(server.keep_alive);
     }
-    Connection::new(host, worker, Some(server.lease()), transport, None).start(Terms {
-        settings: server.settings.clone(),
+    let lease = Some(server.lease());
+    let settings = server.settings.clone();
+    Connection::new(host, worker, lease, transport, None, &settings).start(Terms {
+        settings,
         contexts: Some(server.contexts()),
         ask: server.asks(),
         received: Vec::new(),
+        admitted: Ok(admitted),
     });
+}
+
+/// Refuses a connection of which nothing was read.
+fn drop_at_once(server: &Server, socket: &Socket, reason: ShedReason) {
+    let host = &server.host;
+    let addresses = || Addresses::of(socket);
+    host.shed(reason, || Shed { reason, server: server.id, addresses: addresses() });
+    // As Node, each one over the bound; what limits refuse may be a flood.
+    if reason == ShedReason::MaxConnections || host.may_tell_shed() {
+        let report = Report {
+            shed: Some(reason),
+            server: server.id,
+            addresses: addresses(),
+            ..Report::default()
+        };
+        host.push(Event::Dropped { server: server.id, report: Box::new(report) });
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::connection::Addresses;
+use crate::shed::ShedReason;
 
 /// One failure, as plain data.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Report {
     pub syscall: Option<&'static str>,
     /// The TLS alert that was sent (RFC 8446, 6).
     pub alert: Option<u8>,
+    /// The limit for which the connection was shed.
+    pub shed: Option<ShedReason>,
     /// The server that the connection came to; 0 for none.
     pub server: u32,
     /// Both ends, where they are known.
@@ -58,7 +61,9 @@ impl Report {
         let code = match error {
             PoolError::PoolClosed => "ERR_OFFLOOP_POOL_CLOSED",
             PoolError::TaskDropped => "ERR_OFFLOOP_TASK_DROPPED",
-            PoolError::Overloaded | PoolError::DeadlinePassed => "ERR_OFFLOOP_OVERLOADED",
+            PoolError::Overloaded => return ShedReason::QueueFull.report(),
+            PoolError::DeadlinePassed => return ShedReason::QueueAge.report(),
+            PoolError::Shed => return ShedReason::QueueTarget.report(),
             PoolError::Panicked(_) => "ERR_OFFLOOP_INTERNAL",
         };
         Self::coded(code, error.to_string())

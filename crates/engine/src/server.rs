@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
 
+use crate::admission::{Admission, AdmissionLimits};
 use crate::connection::Settings;
 use crate::host::Host;
 use crate::lock::lock;
@@ -24,8 +25,10 @@ pub type ServerId = u32;
 pub struct ServerOptions {
     /// By server name; the ClientHello chooses.
     pub contexts: ContextTable,
-    /// Limits of each handshake.
+    /// Limits of each connection.
     pub settings: Settings,
+    /// How many handshakes, and how fast they may come.
+    pub admission: AdmissionLimits,
     /// Nagle's algorithm off on accepted sockets. Node's default: false.
     pub no_delay: bool,
     /// TCP keep-alive with this initial delay on accepted sockets. Node's default: none.
@@ -38,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) id: ServerId,
     pub(crate) host: Arc<Host>,
     pub(crate) settings: Settings,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) no_delay: bool,
     pub(crate) keep_alive: Option<Duration>,
     contexts: RwLock<Arc<ContextTable>>,
@@ -80,6 +84,7 @@ impl Server {
             id,
             host: Arc::clone(host),
             settings: options.settings,
+            admission: Admission::new(&options.admission),
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             contexts: RwLock::new(Arc::new(options.contexts)),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use crate::shed::{ShedCounters, ShedCounts};
+
 /// Gauges (how many now) and counters (how many since the start).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -31,8 +33,8 @@ pub struct Stats {
     pub jobs_inline: u64,
     /// Errors of accept(2), such as EMFILE. Counter.
     pub accept_errors: u64,
-    /// Connections refused because of `max_connections`. Counter.
-    pub dropped: u64,
+    /// Connections shed, by reason. Counters, in the order of [`crate::ShedReason::ALL`].
+    pub sheds: ShedCounts,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ pub(crate) struct Counters {
     pub(crate) jobs_offloaded: AtomicU64,
     pub(crate) jobs_inline: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
-    pub(crate) dropped: AtomicU64,
+    pub(crate) sheds: ShedCounters,
 }
 
 impl Counters {
@@ -69,7 +71,7 @@ impl Counters {
             jobs_offloaded: self.jobs_offloaded.load(Relaxed),
             jobs_inline: self.jobs_inline.load(Relaxed),
             accept_errors: self.accept_errors.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
+            sheds: self.sheds.snapshot(),
         }
     }
 }

@@ -63,7 +63,7 @@ fn a_server_is_closed_when_its_last_connection_is_gone() {
 fn connections_that_wait_on_the_overall_limit_all_go_on() {
     const CLIENTS: usize = 24;
     const EACH: usize = 200 * 1024;
-    let options = EngineOptions { received_overall: 512 * 1024, ..Default::default() };
+    let options = EngineOptions { buffered_overall: 512 * 1024, ..Default::default() };
     let test = TestHost::new(options);
     let (_, address) = test.listen();
     let senders: Vec<_> = (0..CLIENTS)

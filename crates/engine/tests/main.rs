@@ -3,4 +3,5 @@
 
 mod asking;
 mod host;
+mod shedding;
 mod support;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use offloop_engine::tls::{ContextOptions, ContextTable, Identity, ServerContext};
 use offloop_engine::{
-    BoundAddress, ConnectionId, Doorbell, Drained, Engine, EngineOptions, Event, EventSink, Host,
-    ListenPlace, ListenTarget, Offload, Operation, Payload, Report, ServerId, ServerOptions,
-    Settings,
+    AdmissionLimits, BoundAddress, ConnectionId, Doorbell, Drained, Engine, EngineOptions, Event,
+    EventSink, Host, ListenPlace, ListenTarget, Offload, Operation, Payload, Report, ServerId,
+    ServerOptions, Settings, ShedMode,
 };
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
@@ -203,9 +203,16 @@ pub(crate) fn server_options(contexts: ContextTable) -> ServerOptions {
         contexts,
         settings: Settings {
             timeout: Duration::from_secs(120),
-            client_hello_limit: 32 * 1024,
+            hello_timeout: None,
+            client_hello_size: 32 * 1024,
+            queue_target: Duration::from_secs(120),
+            queue_age: Duration::from_secs(120),
+            buffered_bytes: 256 * 1024,
+            idle_timeout: None,
+            shed: ShedMode::Reset,
             offload: Offload::Auto,
         },
+        admission: AdmissionLimits::default(),
         no_delay: true,
         keep_alive: None,
         max_connections: None,

@@ -1,5 +1,6 @@
 //! The engine of this process, and the environment variables that size it.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use offloop_engine::{Engine, EngineOptions};
@@ -24,32 +25,38 @@ pub(crate) fn engine() -> Result<Arc<Engine>> {
 
 fn options() -> Result<EngineOptions> {
     let mut options = EngineOptions::default();
-    if let Some(threads) = threads("OFFLOOP_IO_THREADS")? {
+    if let Some(threads) = number("OFFLOOP_IO_THREADS", THREADS)? {
         options.io_threads = threads;
     }
-    if let Some(threads) = threads("OFFLOOP_POOL_THREADS")? {
+    if let Some(threads) = number("OFFLOOP_POOL_THREADS", THREADS)? {
         options.pool_threads = threads;
+    }
+    if let Some(bytes) = number("OFFLOOP_BUFFERED_BYTES", BUFFERED_BYTES)? {
+        options.buffered_overall = bytes;
     }
     options.panic_on = std::env::var("OFFLOOP_TEST_PANIC_ON").ok();
     Ok(options)
 }
 
-fn threads(name: &str) -> Result<Option<usize>> {
+const THREADS: RangeInclusive<usize> = 1..=1024;
+const BUFFERED_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 40;
+
+fn number(name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>> {
+    let bad = |value: &str| {
+        let (least, most) = (range.start(), range.end());
+        coded(
+            "ERR_INVALID_ARG_VALUE",
+            format!(
+                "The environment variable {name} must be a number from {least} to {most}, got '{value}'"
+            ),
+        )
+    };
     match std::env::var(name) {
         Err(std::env::VarError::NotPresent) => Ok(None),
         Ok(value) => match value.parse() {
-            Ok(threads @ 1..=1024) => Ok(Some(threads)),
-            _ => Err(bad_threads(name, &value)),
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => Err(bad(&value)),
         },
-        Err(std::env::VarError::NotUnicode(value)) => {
-            Err(bad_threads(name, &value.to_string_lossy()))
-        }
+        Err(std::env::VarError::NotUnicode(value)) => Err(bad(&value.to_string_lossy())),
     }
-}
-
-fn bad_threads(name: &str, value: &str) -> napi::Error<String> {
-    coded(
-        "ERR_INVALID_ARG_VALUE",
-        format!("The environment variable {name} must be a number from 1 to 1024, got '{value}'"),
-    )
 }

@@ -24,6 +24,7 @@ use crate::options::{
 };
 use crate::records::{Encoder, STRIDE};
 use crate::session::{NativeSession, facts};
+use crate::sheds::NativeSheds;
 use crate::stats::NativeStats;
 use crate::{Result, coded};
 
@@ -39,6 +40,10 @@ const EXPORT_MOST: u32 = 1 << 20;
 
 /// Set in the result of `drain` when there is more.
 const MORE: u32 = 1 << 31;
+
+/// Set in the result of `drain` and `submit` when more bytes wait to be sent, over all connections
+/// of the process, than should.
+const CONGESTED: u32 = 1 << 30;
 
 #[napi]
 impl Hub {
@@ -67,22 +72,24 @@ impl Hub {
     }
 
     /// Fills `records` (four numbers each, see `EventKind`) and, in the same order, their payloads
-    /// into `slab`. Returns the number of records; bit 31 is set when there is more.
+    /// into `slab`. Returns the number of records; bit 31 is set when there is more, bit 30 when
+    /// connections should be given little to send at a time.
     #[napi]
     pub fn drain(&self, mut records: Uint32ArraySlice<'_>, mut slab: Uint8ArraySlice<'_>) -> u32 {
         // SAFETY: JavaScript can't run during this call, and `ts/hub.ts` passes two arrays of its
         // own that share no memory. Test: every connection of `__test__`.
         let (records, slab) = unsafe { (records.as_mut(), slab.as_mut()) };
         let mut encoder = Encoder::new(records, slab);
-        match self.host.drain(&mut encoder) {
-            Drained::All => encoder.count(),
-            Drained::More => encoder.count() | MORE,
-        }
+        let more = match self.host.drain(&mut encoder) {
+            Drained::All => 0,
+            Drained::More => MORE,
+        };
+        encoder.count() | more | self.congestion()
     }
 
     /// Carries out the first `count` operations (four numbers each, see `Opcode`). Payloads lie in
     /// `slab` in their order, or are the next of `buffers`. Overwrites each opcode: 1 when a write
-    /// or end is in the kernel already, else 0, and then `Written` follows.
+    /// or end is in the kernel already, else 0, and then `Written` follows. Returns bit 30 of `drain`.
     #[napi]
     pub fn submit(
         &self,
@@ -90,7 +97,7 @@ impl Hub {
         count: u32,
         slab: &[u8],
         buffers: Vec<&[u8]>,
-    ) {
+    ) -> u32 {
         // SAFETY: as in `drain`: an array of `ts/submission.ts`'s own, which no payload shares.
         let operations = unsafe { operations.as_mut() };
         let count = (count as usize).min(operations.len() / STRIDE);
@@ -99,6 +106,7 @@ impl Hub {
         self.host.submit((0..count).map(|index| decoder.decode(index)), |index| {
             numbers[index * STRIDE].set(1);
         });
+        self.congestion()
     }
 
     /// A server that does not listen yet; its id is greater than 0. Without a context it serves no
@@ -297,6 +305,18 @@ impl Hub {
         self.host.session(ConnectionId { slot, generation }, |session| NativeSession::from(session))
     }
 
+    /// Do `Shed` records tell of connections that are shed? Default: no.
+    #[napi]
+    pub fn watch_sheds(&self, on: bool) {
+        self.host.watch_sheds(on);
+    }
+
+    /// What was shed since it was asked last.
+    #[napi]
+    pub fn sheds(&self) -> NativeSheds {
+        self.host.take_sheds().into()
+    }
+
     /// Waits until what was submitted is in the kernel, so many milliseconds at most.
     #[napi]
     pub fn finish(&self, timeout: u32) {
@@ -313,6 +333,12 @@ impl Hub {
     #[napi]
     pub fn stats(&self) -> Result<NativeStats> {
         Ok(NativeStats::of(&*engine()?))
+    }
+}
+
+impl Hub {
+    fn congestion(&self) -> u32 {
+        if self.host.is_congested() { CONGESTED } else { 0 }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod pkcs12;
 mod records;
 mod report;
 mod session;
+mod sheds;
 mod stats;
 mod ticket_keys;
 

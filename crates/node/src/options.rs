@@ -6,18 +6,31 @@ use std::time::Duration;
 use napi_derive::napi;
 use offloop_engine::tls::ContextTable;
 use offloop_engine::{
-    Accept, Addresses, BoundAddress, ListenPlace, ListenTarget, Offload, ServerOptions, Settings,
+    Accept, Addresses, AdmissionLimits, BoundAddress, ListenPlace, ListenTarget, Offload, Rate,
+    ServerOptions, Settings, ShedMode,
 };
 
 use crate::{Result, coded};
 
-/// Limits of a handshake.
+/// Limits of a connection.
 #[napi(object)]
 pub struct NativeSettings {
     /// Milliseconds from the first byte to the client's Finished.
     pub handshake_timeout: u32,
+    /// Milliseconds until the ClientHello is whole; absent: as the handshake.
+    pub hello_timeout: Option<u32>,
     /// Bytes of a ClientHello.
-    pub client_hello_limit: u32,
+    pub client_hello_size: u32,
+    /// Milliseconds in the pool's queue above which a handshake is shed under overload.
+    pub queue_target: u32,
+    /// Milliseconds in the pool's queue above which a handshake is refused.
+    pub queue_age: u32,
+    /// Bytes of received plaintext that JavaScript has not taken.
+    pub buffered_bytes: u32,
+    /// Milliseconds without a byte in either direction; absent: for ever.
+    pub idle_timeout: Option<u32>,
+    /// 'reset' or 'alert'.
+    pub shed: String,
     /// 'auto', 'always' or 'never'.
     pub offload: String,
 }
@@ -35,19 +48,78 @@ impl NativeSettings {
                 ));
             }
         };
+        let shed = match self.shed.as_str() {
+            "reset" => ShedMode::Reset,
+            "alert" => ShedMode::Alert,
+            other => {
+                return Err(coded(
+                    "ERR_INVALID_ARG_VALUE",
+                    format!("shed must be 'reset' or 'alert', got '{other}'"),
+                ));
+            }
+        };
         Ok(Settings {
-            timeout: Duration::from_millis(self.handshake_timeout.into()),
-            client_hello_limit: self.client_hello_limit as usize,
+            timeout: milliseconds(self.handshake_timeout),
+            hello_timeout: self.hello_timeout.map(milliseconds),
+            client_hello_size: self.client_hello_size as usize,
+            queue_target: milliseconds(self.queue_target),
+            queue_age: milliseconds(self.queue_age),
+            buffered_bytes: self.buffered_bytes as usize,
+            idle_timeout: self.idle_timeout.map(milliseconds),
+            shed,
             offload,
         })
+    }
+}
+
+fn milliseconds(milliseconds: u32) -> Duration {
+    Duration::from_millis(milliseconds.into())
+}
+
+/// How many handshakes a server takes on, and how fast they may come.
+#[napi(object)]
+pub struct NativeAdmission {
+    /// Handshakes in flight.
+    pub handshakes: u32,
+    /// The same of one peer; absent: no bound.
+    pub handshakes_per_peer: Option<u32>,
+    /// New connections; absent: no bound.
+    pub connection_rate: Option<NativeRate>,
+    /// The same of one peer; absent: no bound.
+    pub connection_rate_per_peer: Option<NativeRate>,
+    /// Connections whose ClientHello is not whole.
+    pub waiting_for_hello: u32,
+}
+
+/// A rate with a burst.
+#[napi(object)]
+pub struct NativeRate {
+    /// At least 1.
+    pub per_second: u32,
+    /// At least 1.
+    pub burst: u32,
+}
+
+impl NativeAdmission {
+    fn parse(&self) -> AdmissionLimits {
+        let rate = |rate: &NativeRate| Rate { per_second: rate.per_second, burst: rate.burst };
+        AdmissionLimits {
+            handshakes: self.handshakes as usize,
+            handshakes_per_peer: self.handshakes_per_peer.map(|most| most as usize),
+            connection_rate: self.connection_rate.as_ref().map(rate),
+            connection_rate_per_peer: self.connection_rate_per_peer.as_ref().map(rate),
+            waiting_for_hello: self.waiting_for_hello as usize,
+        }
     }
 }
 
 /// What a server is made of, but for its contexts.
 #[napi(object)]
 pub struct NativeServerOptions {
-    /// Limits of each handshake.
+    /// Limits of each connection.
     pub settings: NativeSettings,
+    /// Limits of all.
+    pub admission: NativeAdmission,
     /// Nagle's algorithm off on accepted sockets.
     pub no_delay: bool,
     /// TCP keep-alive on accepted sockets.
@@ -63,6 +135,7 @@ impl NativeServerOptions {
         Ok(ServerOptions {
             contexts,
             settings: self.settings.parse()?,
+            admission: self.admission.parse(),
             no_delay: self.no_delay,
             keep_alive: self
                 .keep_alive
@@ -77,7 +150,7 @@ impl NativeServerOptions {
 pub struct NativeAcceptOptions {
     /// The server that it belongs to; 0: none, then a context is given.
     pub server: u32,
-    /// Limits of its handshake.
+    /// Its limits.
     pub settings: NativeSettings,
     /// Does a `Hello` record ask how its ClientHello is to be answered? Default: false.
     pub ask: Option<bool>,

@@ -41,6 +41,8 @@ pub enum EventKind {
     NewSession = 15,
     /// Secrets, a line in the format of NSS' key log. Value: payload bytes.
     Keylog = 16,
+    /// Connections were shed: `sheds` tells which.
+    Shed = 17,
 }
 
 /// Numbers of a record.
@@ -150,6 +152,10 @@ impl EventSink for Encoder<'_> {
             }
             Event::ServerClosed(server) => {
                 self.record(EventKind::ServerClosed, server_slot(*server), 0);
+                Ok(())
+            }
+            Event::Shed => {
+                self.record(EventKind::Shed, NO_SLOT, 0);
                 Ok(())
             }
             Event::Hello { id, hello } => {

@@ -1,6 +1,6 @@
 //! A failure as JSON.
 
-use offloop_engine::{Addresses, Report};
+use offloop_engine::{Addresses, Report, ShedReason};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -19,6 +19,9 @@ struct Json<'a> {
     syscall: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alert: Option<u8>,
+    /// The limit for which the connection was shed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shed: Option<&'static str>,
     #[serde(flatten)]
     addresses: JsonAddresses,
 }
@@ -45,6 +48,7 @@ pub(crate) fn to_json(report: &Report) -> Vec<u8> {
         errno: report.errno.map(|errno| -errno),
         syscall: report.syscall,
         alert: report.alert,
+        shed: report.shed.map(ShedReason::name),
         addresses: JsonAddresses {
             remote_address: remote.map(|address| address.ip().to_string()),
             remote_port: remote.map(|address| address.port()),

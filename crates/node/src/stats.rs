@@ -6,6 +6,8 @@ use napi_derive::napi;
 use offloop_engine::Engine;
 use offloop_engine::pool::{LaneStats, Times};
 
+use crate::sheds::NativeShedCounts;
+
 /// Counters and gauges of the whole process.
 #[napi(object)]
 pub struct NativeStats {
@@ -39,8 +41,8 @@ pub struct NativeStats {
     pub jobs_inline: f64,
     /// Errors of accept(2). Counter.
     pub accept_errors: f64,
-    /// Connections refused because of maxConnections. Counter.
-    pub dropped: f64,
+    /// Connections shed, by reason. Counters.
+    pub sheds: NativeShedCounts,
     /// The pool's lane for RSA.
     pub pool_rsa: NativeLane,
     /// The pool's lane for everything else.
@@ -62,6 +64,8 @@ pub struct NativeLane {
     pub overloaded: f64,
     /// Jobs whose deadline passed unserved. Counter.
     pub deadline_passed: f64,
+    /// Jobs shed because they had waited above their target. Counter.
+    pub shed: f64,
     /// Jobs that panicked. Counter.
     pub panicked: f64,
     /// Time in the queue, in microseconds.
@@ -107,7 +111,7 @@ impl NativeStats {
             jobs_offloaded: counter(stats.jobs_offloaded),
             jobs_inline: counter(stats.jobs_inline),
             accept_errors: counter(stats.accept_errors),
-            dropped: counter(stats.dropped),
+            sheds: stats.sheds.into(),
             pool_rsa: lane(&pool.rsa),
             pool_other: lane(&pool.other),
         }
@@ -122,6 +126,7 @@ fn lane(stats: &LaneStats) -> NativeLane {
         dropped: counter(stats.dropped),
         overloaded: counter(stats.overloaded),
         deadline_passed: counter(stats.deadline_passed),
+        shed: counter(stats.shed),
         panicked: counter(stats.panicked),
         queued_micros: times(&stats.time_queued),
         run_micros: times(&stats.time_run),
@@ -144,7 +149,7 @@ fn micros(time: Duration) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers; exact up to 2^53")]
-fn counter(count: u64) -> f64 {
+pub(crate) fn counter(count: u64) -> f64 {
     count as f64
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Channel {
     /// make the first answer wait for their acknowledgement (Nagle's algorithm, delayed ACK), and
     /// cost a send(2) of their own.
     holding: bool,
+    /// The kernel has taken something since this was looked at.
+    written: bool,
 }
 
 /// A batch of which the kernel does not have all yet.
@@ -31,7 +33,7 @@ impl Channel {
     /// `tickets`: all that is queued in `records` are session tickets.
     pub(super) fn new(records: Records, tickets: bool) -> Self {
         let holding = tickets && records.wants_write();
-        Self { records, sending: None, holding }
+        Self { records, sending: None, holding, written: false }
     }
 
     pub(super) fn is_sending(&self) -> bool {
@@ -40,6 +42,11 @@ impl Channel {
 
     pub(super) fn is_holding(&self) -> bool {
         self.holding
+    }
+
+    /// Has the kernel taken something since this was asked last?
+    pub(super) fn has_written(&mut self) -> bool {
+        std::mem::take(&mut self.written)
     }
 
     /// What is held back is sent with the next flush.
@@ -106,12 +113,21 @@ impl Channel {
         }
     }
 
+    /// Says that nothing more will come; false when the peer has not taken what there was before.
+    pub(super) fn farewell(&mut self, writer: &mut dyn Write) -> bool {
+        if self.is_sending() {
+            return false;
+        }
+        self.records.close_notify();
+        self.write_out(writer).is_ok()
+    }
+
     /// Sends the ciphertext that is there.
     pub(super) fn write_out(&mut self, writer: &mut dyn Write) -> io::Result<()> {
         while self.records.wants_write() {
             match self.records.write_to(writer) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(_) => self.written = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

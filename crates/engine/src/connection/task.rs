@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::channel::Channel;
 use super::{Connection, Terms};
@@ -15,6 +15,7 @@ use crate::event_queue::EVENT;
 use crate::handshake::{Unopened, handshake, linger};
 use crate::lock::lock;
 use crate::report::Report;
+use crate::shed::ShedReason;
 use crate::stats::Gauge;
 use crate::tls::{Established, ProtocolVersion};
 use crate::worker::Local;
@@ -42,20 +43,29 @@ pub(super) async fn run(connection: Arc<Connection>, terms: Terms) {
             let _open = Gauge::hold(&counters.open);
             connection.open(*established);
             let mut flow = Flow::new(&connection);
-            if let Err(report) = std::future::poll_fn(|context| flow.poll(context)).await {
-                let alerted = report.alert.is_some();
-                connection.broke(report);
-                connection.until_destroyed().await;
-                if alerted {
-                    connection.release();
-                    linger(&connection).await;
+            match std::future::poll_fn(|context| flow.poll(context)).await {
+                Ended::Destroyed => {}
+                Ended::Idle => connection.close_idle(),
+                Ended::Broken(report) => {
+                    let alerted = report.alert.is_some();
+                    connection.broke(report);
+                    connection.until_destroyed().await;
+                    if alerted {
+                        connection.release();
+                        linger(&connection).await;
+                    }
                 }
             }
         }
         Err(Unopened::Destroyed) => {}
         Err(Unopened::Failed(report)) => {
+            let is_silent = report.shed.is_some() && report.alert.is_none();
             connection.failed(report);
-            linger(&connection).await;
+            if is_silent {
+                connection.transport.reset_on_close();
+            } else {
+                linger(&connection).await;
+            }
         }
     }
     drop(guard);
@@ -100,9 +110,26 @@ impl Connection {
         self.host.engine.counters.handshakes_failed.fetch_add(1, Relaxed);
         report.server = self.server_id();
         report.addresses = self.addresses();
+        if let Some(reason) = report.shed {
+            self.count_shed(reason);
+        }
         match self.id.get() {
+            None if report.shed.is_some() && !self.host.may_tell_shed() => {}
             None => self.host.push(Event::Failed { id: None, report }),
             Some(&id) => self.host.free(id, Event::Failed { id: Some(id), report }),
+        }
+    }
+
+    /// Ends an open connection that was idle for too long. What the peer did not take is lost: then
+    /// it must not look like an orderly end.
+    fn close_idle(&self) {
+        self.count_shed(ShedReason::IdleTimeout);
+        let is_clean = self.outbox.is_empty()
+            && self.with_channel(|channel| channel.farewell(&mut &self.transport)) == Some(true);
+        if is_clean {
+            self.transport.shutdown();
+        } else {
+            self.transport.reset_on_close();
         }
     }
 
@@ -140,6 +167,17 @@ struct Flow<'a> {
     fresh: bool,
     /// Until then session tickets wait for company.
     holds: Option<Pin<Box<Sleep>>>,
+    /// Until then it is not idle for too long.
+    idles: Option<Pin<Box<Sleep>>>,
+}
+
+/// How the flow of an open connection ends.
+enum Ended {
+    /// The host destroyed it.
+    Destroyed,
+    /// Nothing came or went for too long.
+    Idle,
+    Broken(Box<Report>),
 }
 
 /// How long session tickets wait for the first answer.
@@ -149,24 +187,42 @@ impl<'a> Flow<'a> {
     fn new(connection: &'a Arc<Connection>) -> Self {
         let holding = connection.with_channel(|channel| channel.is_holding()).unwrap_or(false);
         let holds = holding.then(|| Box::pin(sleep(HOLD)));
-        Self { connection, ended: false, fresh: true, holds }
+        let activity = connection.activity.as_ref();
+        let idles = activity.map(|activity| Box::pin(sleep_until(activity.idle_at().into())));
+        Self { connection, ended: false, fresh: true, holds, idles }
     }
 
-    /// Ready when the host destroyed the connection, or with what broke it.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Box<Report>>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         Local::turn();
         self.connection.attention.register(context.waker());
         if self.connection.is_destroyed() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ended::Destroyed);
         }
         self.poll_hold(context);
         if let Err(report) = self.flush(context) {
-            return Poll::Ready(Err(report));
+            return Poll::Ready(Ended::Broken(report));
         }
-        let received = ready!(self.receive_all(context));
-        // The alert, when there is one; the peer may be gone.
-        drop(self.flush(context));
-        Poll::Ready(Err(received))
+        if let Poll::Ready(report) = self.receive_all(context) {
+            // The alert, when there is one; the peer may be gone.
+            drop(self.flush(context));
+            return Poll::Ready(Ended::Broken(report));
+        }
+        self.poll_idle(context).map(|()| Ended::Idle)
+    }
+
+    /// Ready when nothing has come or gone for too long.
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let (Some(sleep), Some(activity)) = (&mut self.idles, &self.connection.activity) else {
+            return Poll::Pending;
+        };
+        loop {
+            ready!(sleep.as_mut().poll(context));
+            let idle_at = Instant::from(activity.idle_at());
+            if idle_at <= Instant::now() {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(idle_at);
+        }
     }
 
     fn poll_hold(&mut self, context: &mut Context<'_>) {
@@ -190,10 +246,14 @@ impl<'a> Flow<'a> {
             if !channel.is_sending() && connection.outbox.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            connection.transport.poll_send(context, |writer| {
+            let flushed = connection.transport.poll_send(context, |writer| {
                 let end = &mut || ended = true;
                 channel.flush(&connection.host, &connection.outbox, writer, &mut written, end)
-            })
+            });
+            if channel.has_written() {
+                connection.note_activity();
+            }
+            flushed
         });
         if ended {
             connection.transport.shutdown();
@@ -233,7 +293,10 @@ impl<'a> Flow<'a> {
                         self.end();
                         return Poll::Ready(Ok(()));
                     }
-                    Ok(bytes) => &ciphertext[..bytes],
+                    Ok(bytes) => {
+                        connection.note_activity();
+                        &ciphertext[..bytes]
+                    }
                 }
             };
             plaintext.clear();

@@ -1,0 +1,198 @@
+//! Which connections a server takes on, and for how many at a time.
+
+mod peers;
+mod token_bucket;
+mod waiting_room;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use self::peers::{Peer, PeerHandshakes, PeerRates};
+pub use self::token_bucket::Rate;
+pub(crate) use self::token_bucket::TokenBucket;
+use self::waiting_room::{Ticket, WaitingRoom};
+use crate::connection::Connection;
+use crate::lock::lock;
+use crate::shed::ShedReason;
+
+/// How much a server takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmissionLimits {
+    /// Handshakes in flight. Default: 16,384.
+    pub handshakes: usize,
+    /// Handshakes in flight of one peer: an IPv4 address or an IPv6 /64. Default: no bound of its
+    /// own, since behind a load balancer all clients have one address.
+    pub handshakes_per_peer: Option<usize>,
+    /// New connections. Default: no bound.
+    pub connection_rate: Option<Rate>,
+    /// New connections of one peer. Default: no bound.
+    pub connection_rate_per_peer: Option<Rate>,
+    /// Connections whose `ClientHello` is not whole; above it the one that has waited longest is
+    /// shed. Default: 8,192.
+    pub waiting_for_hello: usize,
+}
+
+impl Default for AdmissionLimits {
+    fn default() -> Self {
+        Self {
+            handshakes: 16_384,
+            handshakes_per_peer: None,
+            connection_rate: None,
+            connection_rate_per_peer: None,
+            waiting_for_hello: 8192,
+        }
+    }
+}
+
+pub(crate) struct Admission {
+    most_handshakes: usize,
+    handshakes: AtomicUsize,
+    rate: Option<Mutex<TokenBucket>>,
+    peer_handshakes: Option<Mutex<PeerHandshakes>>,
+    peer_rates: Option<Mutex<PeerRates>>,
+    waiting: Mutex<WaitingRoom<Arc<Connection>>>,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &AdmissionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            most_handshakes: limits.handshakes,
+            handshakes: AtomicUsize::new(0),
+            rate: limits.connection_rate.map(|rate| Mutex::new(TokenBucket::new(rate))),
+            peer_handshakes: limits
+                .handshakes_per_peer
+                .map(|most| Mutex::new(PeerHandshakes::new(most))),
+            peer_rates: limits
+                .connection_rate_per_peer
+                .map(|rate| Mutex::new(PeerRates::new(rate))),
+            waiting: Mutex::new(WaitingRoom::new(limits.waiting_for_hello)),
+        })
+    }
+
+    /// Takes a connection on, or says why not. A peer's own limits come first: what it has too
+    /// much of takes nothing from the others.
+    pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Admitted, ShedReason> {
+        let peer = address.map(Peer::of);
+        if let (Some(rates), Some(peer)) = (&self.peer_rates, peer)
+            && !lock(rates).take(peer, Instant::now())
+        {
+            return Err(ShedReason::ConnectionRatePerPeer);
+        }
+        // From here on it counts, and its end gives back what it took.
+        let mut admitted = Admitted { admission: Some(Arc::clone(self)), peer: None };
+        if self.handshakes.fetch_add(1, SeqCst) >= self.most_handshakes {
+            return Err(ShedReason::Handshakes);
+        }
+        if let (Some(handshakes), Some(peer)) = (&self.peer_handshakes, peer) {
+            if !lock(handshakes).add(peer) {
+                return Err(ShedReason::HandshakesPerPeer);
+            }
+            admitted.peer = Some(peer);
+        }
+        if let Some(rate) = &self.rate
+            && !lock(rate).take(Instant::now())
+        {
+            return Err(ShedReason::ConnectionRate);
+        }
+        Ok(admitted)
+    }
+}
+
+/// A handshake that was admitted; counts while it lives.
+pub(crate) struct Admitted {
+    admission: Option<Arc<Admission>>,
+    peer: Option<Peer>,
+}
+
+impl Admitted {
+    /// Where no server limits anything.
+    pub(crate) const UNLIMITED: Self = Self { admission: None, peer: None };
+
+    /// The connection waits for its `ClientHello` until the answer is dropped.
+    pub(crate) fn waits(&self, connection: &Arc<Connection>) -> Option<Waits<'_>> {
+        let room = &self.admission.as_ref()?.waiting;
+        let (ticket, longest) = lock(room).enter(Arc::clone(connection));
+        if let Some(longest) = longest {
+            longest.shed();
+        }
+        Some(Waits { room, ticket })
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let Some(admission) = &self.admission else { return };
+        admission.handshakes.fetch_sub(1, SeqCst);
+        if let (Some(handshakes), Some(peer)) = (&admission.peer_handshakes, self.peer) {
+            lock(handshakes).remove(peer);
+        }
+    }
+}
+
+/// A connection that waits for its `ClientHello`.
+pub(crate) struct Waits<'a> {
+    room: &'a Mutex<WaitingRoom<Arc<Connection>>>,
+    ticket: Ticket,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let left = lock(self.room).leave(self.ticket);
+        drop(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_makes_room() {
+        let limits = AdmissionLimits { handshakes: 2, ..AdmissionLimits::default() };
+        let admission = Admission::new(&limits);
+        let first = admission.admit(None);
+        let _second = admission.admit(None);
+        assert_eq!(admission.admit(None).err(), Some(ShedReason::Handshakes));
+        assert_eq!(admission.admit(None).err(), Some(ShedReason::Handshakes));
+        drop(first);
+        assert!(admission.admit(None).is_ok());
+    }
+
+    #[test]
+    fn a_peer_has_limits_of_its_own() {
+        let limits = AdmissionLimits {
+            handshakes_per_peer: Some(1),
+            connection_rate_per_peer: Some(Rate { per_second: 1, burst: 2 }),
+            ..AdmissionLimits::default()
+        };
+        let admission = Admission::new(&limits);
+        let one = Some([192, 0, 2, 1].into());
+        let other = Some([192, 0, 2, 2].into());
+        let first = admission.admit(one);
+        assert!(first.is_ok());
+        assert_eq!(admission.admit(one).err(), Some(ShedReason::HandshakesPerPeer));
+        assert!(admission.admit(other).is_ok());
+        drop(first);
+        assert_eq!(admission.admit(one).err(), Some(ShedReason::ConnectionRatePerPeer));
+        assert!(admission.admit(None).is_ok(), "nobody knows whose it is");
+    }
+
+    #[test]
+    fn what_a_peer_is_refused_takes_nothing_from_the_others() {
+        let limits = AdmissionLimits {
+            connection_rate: Some(Rate { per_second: 1, burst: 2 }),
+            handshakes_per_peer: Some(1),
+            ..AdmissionLimits::default()
+        };
+        let admission = Admission::new(&limits);
+        let one = Some([192, 0, 2, 1].into());
+        let _first = admission.admit(one);
+        for _ in 0..10 {
+            assert_eq!(admission.admit(one).err(), Some(ShedReason::HandshakesPerPeer));
+        }
+        assert!(admission.admit(Some([192, 0, 2, 2].into())).is_ok());
+        assert_eq!(admission.admit(None).err(), Some(ShedReason::ConnectionRate));
+    }
+}

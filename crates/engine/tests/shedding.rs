@@ -1,0 +1,97 @@
+//! What a server does not take on, and what its host hears of it.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use offloop_engine::tls::ContextTable;
+use offloop_engine::{
+    EngineOptions, Event, ListenPlace, Operation, Payload, ServerOptions, ShedReason,
+};
+
+use crate::support::{TestHost, eventually, is_closed, server_options};
+
+fn listen(test: &TestHost, change: impl FnOnce(&mut ServerOptions)) -> SocketAddr {
+    let mut options = server_options(ContextTable::new(test.context.clone()));
+    change(&mut options);
+    let server = test.host.create_server(options);
+    test.listen_at(server, ListenPlace::Address(([127, 0, 0, 1], 0).into()))
+}
+
+fn shed(test: &TestHost, reason: ShedReason) -> u64 {
+    test.engine.stats().sheds[reason as usize]
+}
+
+#[test]
+fn who_watches_hears_of_a_flood_once() {
+    let test = TestHost::new(EngineOptions::default());
+    let address = listen(&test, |options| options.admission.handshakes = 1);
+    test.host.watch_sheds(true);
+    let _only = TcpStream::connect(address).unwrap();
+    eventually(|| test.engine.stats().handshaking == 1);
+    // The reset may come before connect(2) has returned.
+    let clients: Vec<_> = (0..300).map(|_| TcpStream::connect(address)).collect();
+    eventually(|| shed(&test, ShedReason::Handshakes) == 300);
+    assert!(clients.iter().flatten().all(is_closed));
+    let sink = test.drain();
+    let count = |is_it: fn(&Event) -> bool| sink.events.iter().filter(|event| is_it(event)).count();
+    assert_eq!(count(|event| matches!(event, Event::Shed)), 1);
+    let drops = count(|event| matches!(event, Event::Dropped { .. }));
+    assert!((1..=300).contains(&drops), "{drops}");
+
+    let sheds = test.host.take_sheds();
+    assert_eq!(sheds.counts[ShedReason::Handshakes as usize], 300);
+    assert_eq!(sheds.samples.len(), 64);
+    assert_eq!(sheds.samples[0].addresses.local, Some(address));
+    assert!(sheds.samples[0].addresses.remote.is_some());
+    assert!(test.host.take_sheds().samples.is_empty());
+    drop(TcpStream::connect(address));
+    test.drain_until(|sink| sink.events.iter().any(|event| matches!(event, Event::Shed)));
+}
+
+#[test]
+fn who_has_waited_longest_for_its_hello_goes() {
+    let test = TestHost::new(EngineOptions::default());
+    let address = listen(&test, |options| options.admission.waiting_for_hello = 1);
+    let longest = TcpStream::connect(address).unwrap();
+    eventually(|| test.engine.stats().handshaking == 1);
+    let next = TcpStream::connect(address).unwrap();
+    assert!(is_closed(&longest));
+    eventually(|| shed(&test, ShedReason::WaitingForHello) == 1);
+    // A client with something to say does not wait.
+    let client = test.connect(address);
+    assert!(is_closed(&next));
+    drop(client);
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let test = TestHost::new(EngineOptions::default());
+    let address = listen(&test, |options| {
+        options.settings.idle_timeout = Some(Duration::from_millis(50));
+    });
+    let client = test.connect(address);
+    let id = test.opened();
+    test.closed(id);
+    assert!(is_closed(&client.sock) || shed(&test, ShedReason::IdleTimeout) == 1);
+    assert_eq!(shed(&test, ShedReason::IdleTimeout), 1);
+}
+
+#[test]
+fn too_much_to_send_over_all_is_congestion_until_it_is_gone() {
+    let options = EngineOptions { buffered_overall: 1 << 20, ..EngineOptions::default() };
+    let test = TestHost::new(options);
+    let address = listen(&test, |_| {});
+    let client = test.connect(address);
+    let id = test.opened();
+    assert!(!test.host.is_congested());
+    let bytes = vec![0; 64 << 10];
+    // The client does not read: the kernel takes some of it, the rest stays here.
+    eventually(|| {
+        let write = Payload { id, operation: Operation::Write, bytes: &bytes };
+        test.host.submit([write].into_iter(), |_| {});
+        test.host.is_congested()
+    });
+    test.destroy(id);
+    eventually(|| !test.host.is_congested());
+    drop(client);
+}

@@ -1,0 +1,162 @@
+import { failure, received } from './errors.js';
+import type { NativeAdmission, NativeSettings } from './native.js';
+import { count, type Inputs, oneOf, type Option, parseOptions, type Values } from './option.js';
+import type { Offload } from './core-options.js';
+
+/** How a handshake is shed. */
+export type Shed = 'reset' | 'alert';
+
+/** New connections in a second, and how many of them may come at once. */
+export interface Rate {
+  perSecond: number;
+  /** Default: one second's worth. */
+  burst?: number | undefined;
+}
+
+/** Limits of each connection. */
+export const connectionLimits = {
+  /**
+   * Time from the connection to its whole ClientHello, in ms. Default: the handshake's deadline.
+   * Clients send it at once: 10,000 suits all but the slowest networks.
+   */
+  helloTimeout: count(undefined, 2 ** 31 - 1, 1),
+  /**
+   * Largest ClientHello, in bytes. Default: 32768, many times what browsers send with post-quantum
+   * key shares; a connection without a whole one holds twice as much at most.
+   */
+  clientHelloSize: count(32 * 1024, 64 * 1024, 512),
+  /**
+   * Time that a handshake may wait for a thread under overload, in ms: when the oldest has waited
+   * for longer for a whole second, those above it are shed, oldest first. Default: 100, which
+   * nobody notices in a page load.
+   */
+  queueTarget: count(100, 2 ** 31 - 1, 1),
+  /**
+   * Time that a handshake may wait for a thread at all, in ms; what has waited for longer, or could
+   * not be answered by the handshake's deadline, is refused before it costs anything. Default:
+   * 5000: most clients have given up by then.
+   */
+  queueAge: count(5000, 2 ** 31 - 1, 1),
+  /**
+   * Plaintext that the core holds for a connection, in bytes, in each direction: received and not
+   * read yet, and written and not sent yet. Default: 262144, enough for a gigabit a second at 2 ms.
+   */
+  bufferedBytes: count(256 * 1024, 2 ** 30, 16 * 1024),
+  /**
+   * Time without a byte in either direction after which an open connection is closed, in ms.
+   * Default: none; protocols with long polls and web sockets have silences of their own.
+   */
+  idleTimeout: count(undefined, 2 ** 31 - 1, 1),
+  /**
+   * How a handshake is shed: by a RST, which costs least, or by the alert internal_error
+   * (RFC 8446, 6.2), which clients can tell from a broken network; a client that has not sent its
+   * ClientHello gets a RST in any case. Default: reset.
+   */
+  shed: oneOf<Shed>(['reset', 'alert'], 'reset'),
+};
+
+/** Limits of a server. */
+export const serverLimits = {
+  /**
+   * Handshakes in flight. Default: 16384, each some 10 KiB. One more is dropped.
+   */
+  handshakes: count(16_384, 2 ** 24, 1),
+  /**
+   * Handshakes in flight of one peer, an IPv4 address or an IPv6 /64. Default: none, since behind a
+   * load balancer or a NAT many clients share an address. One more is dropped.
+   */
+  handshakesPerPeer: count(undefined, 2 ** 24, 1),
+  /**
+   * New connections: so many a second, `{ perSecond, burst }` to let another number than one
+   * second's worth come at once. Default: none. One more is dropped.
+   */
+  connectionRate: rate(),
+  /**
+   * The same of each peer, as of `handshakesPerPeer`; 65,536 of them are remembered, those not seen
+   * for longest are forgotten. Default: none, for the same reason.
+   */
+  connectionRatePerPeer: rate(),
+  /**
+   * Connections whose ClientHello is not whole. Default: 8192, each some 3 KiB and a descriptor.
+   * Above it the one that has waited longest is shed: those who mean it wait for milliseconds.
+   */
+  waitingForHello: count(8192, 2 ** 24, 1),
+  ...connectionLimits,
+};
+
+export type ConnectionLimits = Inputs<typeof connectionLimits>;
+export type ServerLimits = Inputs<typeof serverLimits>;
+
+/** An option that is a table of limits; unlike among other options, a name of none is an error. */
+export function limitsOf<T extends typeof connectionLimits>(
+  table: T,
+): Option<Inputs<T>, Values<T>> {
+  return {
+    absent: () => parseOptions(table, {}),
+    parse(value, name) {
+      if (typeof value !== 'object' || value === null)
+        throw failure('ERR_INVALID_ARG_TYPE', name, 'of type object', received(value));
+      for (const key of Object.keys(value)) {
+        if (Object.hasOwn(table, key)) continue;
+        const expected = `one of ${Object.keys(table).join(', ')}`;
+        throw failure('ERR_INVALID_ARG_VALUE', name, expected, `'${key}'`);
+      }
+      return parseOptions(table, value, name);
+    },
+  };
+}
+
+/** What the core gets of it for each connection. */
+export function settingsOf(
+  limits: Values<typeof connectionLimits>,
+  rest: { handshakeTimeout: number; offload: Offload },
+): NativeSettings {
+  const { helloTimeout, clientHelloSize, queueTarget, queueAge } = limits;
+  const { bufferedBytes, idleTimeout, shed } = limits;
+  return {
+    ...rest,
+    ...(helloTimeout !== undefined && { helloTimeout }),
+    clientHelloSize,
+    queueTarget,
+    queueAge,
+    bufferedBytes,
+    ...(idleTimeout !== undefined && { idleTimeout }),
+    shed,
+  };
+}
+
+/** What the core gets of it for each server. */
+export function admissionOf(limits: Values<typeof serverLimits>): NativeAdmission {
+  const { handshakes, waitingForHello } = limits;
+  const { handshakesPerPeer, connectionRate, connectionRatePerPeer } = limits;
+  return {
+    handshakes,
+    waitingForHello,
+    ...(handshakesPerPeer !== undefined && { handshakesPerPeer }),
+    ...(connectionRate !== undefined && { connectionRate }),
+    ...(connectionRatePerPeer !== undefined && { connectionRatePerPeer }),
+  };
+}
+
+function rate(): Option<
+  number | Rate,
+  Required<NonNullable<NativeAdmission['connectionRate']>> | undefined
+> {
+  const perSecond = count(undefined, 10_000_000, 1);
+  return {
+    absent: () => undefined,
+    parse(value, name) {
+      if (typeof value === 'object' && value !== null) {
+        const given = value as Partial<Rate>;
+        const parsed = perSecond.parse(given.perSecond, `${name}.perSecond`)!;
+        const { burst } = given;
+        return {
+          perSecond: parsed,
+          burst: burst == null ? parsed : perSecond.parse(burst, `${name}.burst`)!,
+        };
+      }
+      const parsed = perSecond.parse(value, name)!;
+      return { perSecond: parsed, burst: parsed };
+    },
+  };
+}
