@@ -26,9 +26,9 @@ export const connectionLimits = {
    */
   clientHelloSize: count(32 * 1024, 64 * 1024, 512),
   /**
-   * Time that a handshake may wait for a thread under overload, in ms: when the oldest has waited
-   * for longer for a whole second, those above it are shed, oldest first. Default: 100, which
-   * nobody notices in a page load.
+   * Time that a handshake may wait for a thread under overload, in ms: when for a whole second the
+   * oldest has waited for longer, and more than another second's work waits, those above it are
+   * shed, oldest first. Default: 100, which nobody notices in a page load.
    */
   queueTarget: count(100, 2 ** 31 - 1, 1),
   /**

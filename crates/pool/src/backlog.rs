@@ -68,7 +68,7 @@ impl Backlog {
             drop(state);
             return self.turn_away(lane, job, PoolError::PoolClosed);
         }
-        let answer = since + state.time_to_answer(lane, self.threads);
+        let answer = since + state.time_to_answer(lane);
         if patience.deadline.is_some_and(|deadline| deadline <= answer) {
             state.turns.doubt(lane);
             drop(state);
@@ -235,10 +235,11 @@ impl State {
     }
 
     /// How long a job that comes now will take, its wait included.
-    fn time_to_answer(&self, lane: Lane, threads: usize) -> Duration {
-        let lanes = self.lanes.iter().filter(|queue| !queue.is_empty()).count();
+    fn time_to_answer(&self, lane: Lane) -> Duration {
         let typical = self.turns.typical(lane);
-        self.lanes[lane.index()].wait(typical, threads / lanes.max(1)) + typical
+        let queue = &self.lanes[lane.index()];
+        // Where more waits than will be done, the newest are first.
+        queue.work(typical).min(queue.longest_in_order()) + typical
     }
 
     fn clear(&mut self) -> [Vec<Waiting<Box<dyn Job>>>; Lane::ALL.len()] {

@@ -12,8 +12,8 @@ enum State {
     Calm,
     /// The oldest job has been above its target since then.
     Above(Instant),
-    /// Then the last job was shed.
-    Shedding(Instant),
+    /// Until none is above its target.
+    Shedding,
 }
 
 impl Congestion {
@@ -21,19 +21,30 @@ impl Congestion {
         Congestion { tolerance, state: State::Calm }
     }
 
-    /// Whether the oldest job is to be shed, which is `above` its target or not.
-    pub(crate) fn sheds(&mut self, above: bool, now: Instant) -> bool {
-        let is_over = |since| now.saturating_duration_since(since) >= self.tolerance;
-        self.state = match (self.state, above) {
-            (State::Calm, true) => State::Above(now),
-            (State::Above(since), true) if is_over(since) => State::Shedding(now),
-            (State::Shedding(_), true) => State::Shedding(now),
-            (State::Above(_), false) => State::Calm,
-            // Shedding itself keeps the oldest one below its target: that alone is no calm.
-            (State::Shedding(last), false) if is_over(last) => State::Calm,
-            (state, _) => state,
+    pub(crate) fn tolerance(&self) -> Duration {
+        self.tolerance
+    }
+
+    /// Whether so much `work` waits that its end is not to be waited for.
+    pub(crate) fn is_too_much(&self, work: Duration) -> bool {
+        work >= self.tolerance
+    }
+
+    /// Whether the oldest job is to be shed, which is `above` its target or not, and the first of so
+    /// much `work`.
+    pub(crate) fn sheds(&mut self, above: bool, work: Duration, now: Instant) -> bool {
+        self.state = match self.state {
+            _ if !above => State::Calm,
+            State::Calm => State::Above(now),
+            State::Above(since)
+                if now.saturating_duration_since(since) >= self.tolerance
+                    && self.is_too_much(work) =>
+            {
+                State::Shedding
+            }
+            state => state,
         };
-        above && matches!(self.state, State::Shedding(_))
+        self.state == State::Shedding
     }
 }
 
@@ -41,25 +52,34 @@ impl Congestion {
 mod tests {
     use super::*;
 
+    const MUCH: u64 = 1000;
+    const LITTLE: u64 = 999;
+
     #[test]
     fn a_burst_is_no_overload() {
         let mut lane = Lane::new();
-        assert!(!lane.sheds(true, 0));
-        assert!(!lane.sheds(true, 999));
-        assert!(!lane.sheds(false, 1000));
-        assert!(!lane.sheds(true, 1001));
+        assert!(!lane.sheds(true, MUCH, 0));
+        assert!(!lane.sheds(true, MUCH, 999));
+        assert!(!lane.sheds(false, MUCH, 1000));
+        assert!(!lane.sheds(true, MUCH, 1001));
     }
 
     #[test]
-    fn what_does_not_end_is_overload_until_nothing_had_to_be_shed_for_as_long() {
+    fn neither_is_what_will_soon_be_done() {
         let mut lane = Lane::new();
-        assert!(!lane.sheds(true, 0));
-        assert!(lane.sheds(true, 1000));
-        assert!(!lane.sheds(false, 1100));
-        assert!(lane.sheds(true, 1500));
-        assert!(!lane.sheds(false, 2499));
-        assert!(!lane.sheds(false, 2500));
-        assert!(!lane.sheds(true, 2501));
+        assert!(!lane.sheds(true, LITTLE, 0));
+        assert!(!lane.sheds(true, LITTLE, 60_000));
+    }
+
+    #[test]
+    fn what_does_not_end_is_shed_until_none_is_above_its_target() {
+        let mut lane = Lane::new();
+        assert!(!lane.sheds(true, MUCH, 0));
+        assert!(lane.sheds(true, MUCH, 1000));
+        assert!(lane.sheds(true, LITTLE, 1000));
+        assert!(!lane.sheds(false, LITTLE, 1000));
+        assert!(!lane.sheds(true, MUCH, 1001));
+        assert!(lane.sheds(true, MUCH, 2001));
     }
 
     /// With a clock of the test's, in milliseconds.
@@ -73,8 +93,9 @@ mod tests {
             Lane { congestion: Congestion::new(Duration::from_secs(1)), start: Instant::now() }
         }
 
-        fn sheds(&mut self, above: bool, at: u64) -> bool {
-            self.congestion.sheds(above, self.start + Duration::from_millis(at))
+        fn sheds(&mut self, above: bool, work: u64, at: u64) -> bool {
+            let now = self.start + Duration::from_millis(at);
+            self.congestion.sheds(above, Duration::from_millis(work), now)
         }
     }
 }

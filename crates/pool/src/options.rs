@@ -14,13 +14,14 @@ pub struct PoolOptions {
     ///
     /// Default: 4096. At least 1.
     pub queue_limit: usize,
-    /// The age of a lane's oldest job beyond which that lane serves its newest job first.
-    /// [`Duration::MAX`] keeps it first come, first served.
+    /// The age of a lane's oldest job beyond which that lane serves its newest job first, if the
+    /// work that waits takes longer than `tolerance`. [`Duration::MAX`] keeps it first come, first served.
     ///
     /// Default: 100 ms, longer than a burst takes that the pool can catch up with.
     pub newest_first_after: Duration,
-    /// How long the oldest job of a lane may be above its [target](crate::Patience::target) before
-    /// jobs above theirs are shed.
+    /// How long the oldest job of a lane may be above its [target](crate::Patience::target), and
+    /// all threads be busy with what waits, before jobs above theirs are shed. What takes less is a
+    /// burst, and served in order.
     ///
     /// Default: 1 s, the work of a reconnect storm that ends by itself: clients wait that long.
     pub tolerance: Duration,

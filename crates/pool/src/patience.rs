@@ -8,9 +8,8 @@ pub struct Patience {
     pub deadline: Option<Instant>,
     /// The job does not start when it has waited for longer. `None`: whatever its deadline leaves.
     pub age: Option<Duration>,
-    /// A job that has waited for longer is shed while its lane is overloaded: while its oldest job
-    /// was above its target for [`PoolOptions::tolerance`](crate::PoolOptions::tolerance) without
-    /// a break. `None`: it is never shed.
+    /// A job that has waited for longer is shed when its lane is overloaded: see
+    /// [`PoolOptions::tolerance`](crate::PoolOptions::tolerance). `None`: it is never shed.
     pub target: Option<Duration>,
 }
 

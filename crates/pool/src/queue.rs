@@ -10,6 +10,7 @@ pub(crate) struct Queue<J> {
     /// A map, so that a cancelled job leaves no gap that counts or stays.
     waiting: BTreeMap<Ticket, Waiting<J>>,
     limit: usize,
+    threads: usize,
     newest_first_after: Duration,
     congestion: Congestion,
 }
@@ -40,6 +41,7 @@ impl<J> Queue<J> {
         Queue {
             waiting: BTreeMap::new(),
             limit: options.queue_limit,
+            threads: options.threads,
             newest_first_after: options.newest_first_after,
             congestion: Congestion::new(options.tolerance),
         }
@@ -86,21 +88,27 @@ impl<J> Queue<J> {
         }
         let oldest = self.waiting.first_key_value();
         let is_above = oldest.is_some_and(|(_, oldest)| oldest.is_above_target(now));
-        if self.congestion.sheds(is_above, now) {
+        let work = self.work(typical);
+        if self.congestion.sheds(is_above, work, now) {
             return self.waiting.pop_first().map(|(_, oldest)| Next::Shed(oldest));
         }
         let (_, oldest) = self.waiting.first_key_value()?;
-        let newest_first = now.saturating_duration_since(oldest.since) > self.newest_first_after;
+        let age = now.saturating_duration_since(oldest.since);
+        let newest_first = age > self.newest_first_after && self.congestion.is_too_much(work);
         let (_, next) =
             if newest_first { self.waiting.pop_last()? } else { self.waiting.pop_first()? };
         Some(if next.is_late(now, typical) { Next::Late(next) } else { Next::Start(next) })
     }
 
-    /// How long a job that comes now will wait at most, with so many threads for this lane.
-    pub(crate) fn wait(&self, typical: Duration, threads: usize) -> Duration {
-        let jobs = u32::try_from(self.waiting.len() / threads.max(1)).unwrap_or(u32::MAX);
-        // Longer queues serve it first.
-        typical.saturating_mul(jobs).min(self.newest_first_after)
+    /// How long a job may wait for older ones.
+    pub(crate) fn longest_in_order(&self) -> Duration {
+        self.newest_first_after.max(self.congestion.tolerance())
+    }
+
+    /// How long all threads will be busy with what waits.
+    pub(crate) fn work(&self, typical: Duration) -> Duration {
+        let jobs = u32::try_from(self.waiting.len() / self.threads).unwrap_or(u32::MAX);
+        typical.saturating_mul(jobs)
     }
 
     /// Takes a job out, if it still waits.
@@ -161,6 +169,21 @@ mod tests {
         lane.push_at(104, None);
         lane.push_at(105, None);
         assert_eq!(lane.next_at(110), Some(("start", 104)));
+    }
+
+    #[test]
+    fn serves_the_oldest_first_while_all_will_soon_be_done() {
+        let options = PoolOptions { threads: 1, ..PoolOptions::default() };
+        let mut lane = Lane::new(10);
+        lane.queue = Queue::new(&options);
+        lane.typical = Duration::from_millis(400);
+        for at in 0..4 {
+            lane.push_at(at, None);
+        }
+        assert_eq!(lane.next_at(500), Some(("start", 3)), "1.6 s of work is too much");
+        lane.push_at(500, None);
+        assert!(lane.queue.remove(500).is_some() && lane.queue.remove(2).is_some());
+        assert_eq!(lane.next_at(500), Some(("start", 0)));
     }
 
     #[test]
@@ -229,11 +252,11 @@ mod tests {
         for at in [0, 1, 2] {
             lane.push(at, patience);
         }
-        assert_eq!(lane.next_at(52), Some(("start", 0)));
-        assert_eq!(lane.next_at(551), Some(("start", 2)), "a burst may take as long");
-        lane.push(552, patience);
-        assert_eq!(lane.next_at(552), Some(("shed", 1)));
-        assert_eq!(lane.next_at(552), Some(("start", 552)));
+        assert_eq!(lane.next_at(52), Some(("start", 0)), "it may be a burst");
+        lane.push(53, patience);
+        assert_eq!(lane.next_at(53), Some(("shed", 1)));
+        assert_eq!(lane.next_at(53), Some(("shed", 2)));
+        assert_eq!(lane.next_at(53), Some(("start", 53)));
     }
 
     #[derive(Debug, PartialEq)]
@@ -253,9 +276,10 @@ mod tests {
     impl Lane {
         fn new(limit: usize) -> Lane {
             let options = PoolOptions {
+                threads: 1,
                 queue_limit: limit,
                 newest_first_after: Duration::from_millis(100),
-                tolerance: Duration::from_millis(500),
+                tolerance: Duration::ZERO,
                 ..PoolOptions::default()
             };
             Lane { queue: Queue::new(&options), start: Instant::now(), typical: Duration::ZERO }

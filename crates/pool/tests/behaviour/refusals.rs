@@ -133,8 +133,12 @@ async fn serves_the_oldest_first() {
 
 #[tokio::test]
 async fn serves_the_newest_first_once_the_oldest_is_too_old() {
-    let options =
-        PoolOptions { threads: 1, newest_first_after: Duration::ZERO, ..PoolOptions::default() };
+    let options = PoolOptions {
+        threads: 1,
+        newest_first_after: Duration::ZERO,
+        tolerance: Duration::ZERO,
+        ..PoolOptions::default()
+    };
     let pool = Pool::new(options).expect("the pool starts");
     let log = Log::new();
     let gate = Gate::close(&pool, Lane::Rsa);
