@@ -163,6 +163,16 @@ describe('settings in the environment', () => {
     },
   );
 
+  it('OFFLOOP_BUFFERED_BYTES refuses what is no number, and less than a megabyte', async () => {
+    for (const value of ['1048575', 'much']) {
+      const child = serve({ OFFLOOP_BUFFERED_BYTES: value });
+      // oxlint-disable-next-line no-await-in-loop -- two cores
+      const { code, stderr } = await child.result;
+      expect(code).toBe(1);
+      expect(stderr).toContain(`must be a number from 1048576 to 1099511627776, got '${value}'`);
+    }
+  });
+
   it('OFFLOOP_IO_THREADS and OFFLOOP_POOL_THREADS show in stats()', async () => {
     const child = serve({ OFFLOOP_IO_THREADS: '3', OFFLOOP_POOL_THREADS: '5' });
     const { port } = await child.message<{ port: number }>();
