@@ -142,6 +142,10 @@ impl Backlog {
         loop {
             let mut state = self.lock();
             let now = Instant::now();
+            if state.present > state.drainers_most(self.threads) {
+                self.left(&mut state);
+                return None;
+            }
             let State { lanes, turns, .. } = &mut *state;
             let next = turns
                 .pick(|lane| !lanes[lane.index()].is_empty())
@@ -163,13 +167,17 @@ impl Backlog {
                     self.refuse(lane, waiting, PoolError::Shed);
                 }
                 None => {
-                    state.present -= 1;
-                    if state.closed && state.present == 0 {
-                        self.all_left.notify_all();
-                    }
+                    self.left(&mut state);
                     return None;
                 }
             }
+        }
+    }
+
+    fn left(&self, state: &mut State) {
+        state.present -= 1;
+        if state.closed && state.present == 0 {
+            self.all_left.notify_all();
         }
     }
 
@@ -231,7 +239,13 @@ impl State {
     fn needs_drainer(&self, threads: usize) -> bool {
         let drainers = self.expected + self.present;
         let queued: usize = self.lanes.iter().map(Queue::len).sum();
-        drainers < threads && queued + self.turns.running() > drainers
+        drainers < self.drainers_most(threads) && queued + self.turns.running() > drainers
+    }
+
+    /// Under overload one thread fewer, so that a core is left to whoever else has work.
+    fn drainers_most(&self, threads: usize) -> usize {
+        let is_overloaded = self.lanes.iter().any(Queue::is_overloaded);
+        if is_overloaded { threads.saturating_sub(1).max(1) } else { threads }
     }
 
     /// How long a job that comes now will take, its wait included.

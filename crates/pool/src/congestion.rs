@@ -25,6 +25,11 @@ impl Congestion {
         self.tolerance
     }
 
+    /// Whether jobs are shed.
+    pub(crate) fn is_shedding(&self) -> bool {
+        self.state == State::Shedding
+    }
+
     /// Whether so much `work` waits that its end is not to be waited for.
     pub(crate) fn is_too_much(&self, work: Duration) -> bool {
         work >= self.tolerance
@@ -44,7 +49,7 @@ impl Congestion {
             }
             state => state,
         };
-        self.state == State::Shedding
+        self.is_shedding()
     }
 }
 

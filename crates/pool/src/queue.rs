@@ -47,6 +47,11 @@ impl<J> Queue<J> {
         }
     }
 
+    pub(crate) fn is_overloaded(&self) -> bool {
+        // What was true of the last that waited says nothing of the next.
+        self.congestion.is_shedding() && !self.waiting.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -96,6 +96,28 @@ async fn under_overload_the_oldest_jobs_are_shed() {
 }
 
 #[tokio::test]
+async fn under_overload_one_thread_is_left_to_others() {
+    let options = PoolOptions { threads: 2, tolerance: Duration::ZERO, ..PoolOptions::default() };
+    let pool = Pool::new(options).expect("the pool starts");
+    let gates = [Gate::close(&pool, Lane::Rsa), Gate::close(&pool, Lane::Rsa)];
+    let patience = Patience { target: Some(Duration::ZERO), ..Patience::default() };
+    let above = [1, 2].map(|job| pool.run(Lane::Other, patience, move || job));
+    pass(Instant::now() + Duration::from_millis(1));
+    let [first, second] = gates;
+    first.open().await;
+    assert_eq!(all(above).await, [Ok(1), Err(PoolError::Shed)]);
+    let next = pool.run(Lane::Rsa, None, || 3);
+    assert_eq!((pool.stats().rsa.queued, pool.stats().rsa.running), (1, 1));
+    second.open().await;
+    assert_eq!(next.await, Ok(3));
+    // The overload is over: both again.
+    let gates = [Gate::close(&pool, Lane::Rsa), Gate::close(&pool, Lane::Rsa)];
+    for gate in gates {
+        gate.open().await;
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_cannot_be_answered_in_time_does_not_even_wait() {
     let pool = gate::pool(1);
     let slow = pool.run(Lane::Rsa, None, || std::thread::sleep(Duration::from_millis(200)));
