@@ -1,8 +1,7 @@
 use crate::{
-    Lane,
-    stats::{LaneStats, PoolStats, Times},
+    Histogram, Lane,
+    stats::{LaneStats, PoolStats},
 };
-use histogram::{AtomicHistogram, Config};
 use std::{
     sync::atomic::{
         AtomicU64, AtomicUsize,
@@ -37,8 +36,8 @@ struct LaneBooks {
     queued: AtomicUsize,
     running: AtomicUsize,
     outcomes: [AtomicU64; Outcome::Closed as usize + 1],
-    time_queued: TimeBook,
-    time_run: TimeBook,
+    time_queued: Histogram,
+    time_run: Histogram,
 }
 
 impl Books {
@@ -109,57 +108,3 @@ impl LaneBooks {
         }
     }
 }
-
-struct TimeBook {
-    /// In nanoseconds.
-    histogram: AtomicHistogram,
-    sum: AtomicU64,
-    max: AtomicU64,
-}
-
-impl Default for TimeBook {
-    fn default() -> Self {
-        TimeBook {
-            histogram: AtomicHistogram::with_config(&SCALE),
-            sum: AtomicU64::new(0),
-            max: AtomicU64::new(0),
-        }
-    }
-}
-
-impl TimeBook {
-    fn record(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        // Can't fail: the value is on the scale.
-        let _ = self.histogram.increment(nanos.min(LONGEST));
-        self.sum.fetch_add(nanos, Relaxed);
-        self.max.fetch_max(nanos, Relaxed);
-    }
-
-    fn times(&self) -> Times {
-        let sum = self.sum.load(Relaxed);
-        let max = self.max.load(Relaxed);
-        let snapshot = self.histogram.load();
-        let count: u64 = snapshot.as_slice().iter().sum();
-        let quantile = |quantile| {
-            let bucket = snapshot.quantile_bucket(quantile).ok().flatten();
-            Duration::from_nanos(bucket.map_or(0, |bucket| bucket.end().min(max)))
-        };
-        Times {
-            count,
-            mean: Duration::from_nanos(sum.checked_div(count).unwrap_or(0)),
-            p50: quantile(0.5),
-            p90: quantile(0.9),
-            p99: quantile(0.99),
-            max: Duration::from_nanos(max),
-        }
-    }
-}
-
-/// Buckets of 1/32 of their value up to 137 s, in 8 KiB.
-const SCALE: Config = match Config::new(5, LONGEST_POWER) {
-    Ok(scale) => scale,
-    Err(_) => panic!("a valid scale"),
-};
-const LONGEST_POWER: u8 = 37;
-const LONGEST: u64 = (1 << LONGEST_POWER) - 1;

@@ -1,5 +1,4 @@
-use crate::Lane;
-use std::time::Duration;
+use crate::{Lane, Times};
 
 /// What happened in a pool so far. Counters are read one after the other, so that a job that moves
 /// on meanwhile may be seen twice or not at all; once the pool is idle they are exact.
@@ -64,21 +63,4 @@ impl LaneStats {
             + self.panicked
             + self.closed
     }
-}
-
-/// A distribution of times. Percentiles are up to 1/32 too high, and at most 137 s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
-    /// How many times were recorded.
-    pub count: u64,
-    /// Zero if none was recorded, like the others.
-    pub mean: Duration,
-    /// Half of them are at most this.
-    pub p50: Duration,
-    /// 90 % of them are at most this.
-    pub p90: Duration,
-    /// 99 % of them are at most this.
-    pub p99: Duration,
-    /// The longest.
-    pub max: Duration,
 }
