@@ -449,7 +449,7 @@ describe('what is asked during the handshake', () => {
     abort.abort('enough');
     await expect(accepting).rejects.toMatchObject({ code: 'ABORT_ERR', cause: 'enough' });
     answer(null);
-    await until(() => stats().connections === 0, 'the connection to go');
+    await until(() => stats().connections.alive === 0, 'the connection to go');
   });
 
   test('ALPNCallback chooses the protocol', async () => {
@@ -608,7 +608,7 @@ test('a hundred at once', async () => {
   });
   expect(await Promise.all(echoes)).toEqual(echoes.map((_, i) => `client ${i}`));
   await Promise.all(accepted);
-  await until(() => stats().connections === 0, 'all connections to go');
+  await until(() => stats().connections.alive === 0, 'all connections to go');
 });
 
 /** A socket whose peer a test tears down may be reset. */

@@ -109,7 +109,7 @@ describe('a peer that does not read', () => {
     ends.socket.on('drain', pump);
     pump();
     await settled(() => {
-      most = Math.max(most, stats().sentBytesQueued);
+      most = Math.max(most, stats().memory.sentQueued);
       return written;
     });
     expect(written).toBeLessThan(32 * MB);
@@ -164,7 +164,7 @@ describe('a server that does not read', () => {
     ends.client.on('drain', pump);
     pump();
     await settled(() => {
-      most = Math.max(most, stats().receivedBytesQueued);
+      most = Math.max(most, stats().memory.receivedQueued);
       return written;
     });
     expect(written).toBeLessThan(32 * MB);
@@ -212,7 +212,7 @@ describe('a server that does not read', () => {
       }
       let most = 0;
       await settled(() => {
-        most = Math.max(most, stats().receivedBytesQueued);
+        most = Math.max(most, stats().memory.receivedQueued);
         return pairs.reduce((sum, { socket }) => sum + socket.bytesRead, 0);
       });
       expect(most).toBeLessThanOrEqual(40 * 2 * BOUND);
@@ -220,7 +220,7 @@ describe('a server that does not read', () => {
       for (const each of pairs) await each[Symbol.asyncDispose]();
     }
     await until(
-      () => stats().receivedBytesQueued === 0 && stats().sentBytesQueued === 0,
+      () => stats().memory.receivedQueued === 0 && stats().memory.sentQueued === 0,
       'the queues to empty',
     );
   });

@@ -348,7 +348,7 @@ describe('backpressure', () => {
     expect(stopped).toBe(true);
     expect(written).toBeLessThan(4_000_000);
     expect(socket.writableLength).toBeGreaterThan(0);
-    expect(stats().sentBytesQueued).toBeLessThan(1_000_000);
+    expect(stats().memory.sentQueued).toBeLessThan(1_000_000);
     gate.open();
     await until(() => written >= 10_000_000, 'the writer to go on');
     socket.destroy();

@@ -86,7 +86,7 @@ describe('before anything is read', () => {
     expect(at.sheds()).toEqual({ handshakes: 1 });
     first.end();
     await first.closed();
-    await until(() => stats().handshaking < 2, 'the first one is gone');
+    await until(() => stats().connections.handshaking < 2, 'the first one is gone');
     expect(await isServed(at.port)).toBe(true);
     expect([second.closedBy, at.failures.map(({ code }) => code)]).toEqual([null, ['ECONNRESET']]);
   });
@@ -132,7 +132,7 @@ describe('before anything is read', () => {
     await using at = await serve({ handshakes: 1 });
     at.server.on('connection', () => {});
     using _first = await RawClient.connect(at.port);
-    await until(() => stats().handshaking === 1, 'the first one is there');
+    await until(() => stats().connections.handshaking === 1, 'the first one is there');
     using second = await RawClient.connect(at.port);
     await second.closed();
     await until(() => at.failures.length > 0, 'it is told');
@@ -148,7 +148,7 @@ describe('while it waits for a ClientHello', () => {
     for (let i = 0; i < 3; i++) {
       clients.push(await RawClient.connect(at.port));
       const count = Math.min(i + 1, 2);
-      await until(() => stats().handshaking >= count, 'it waits');
+      await until(() => stats().connections.handshaking >= count, 'it waits');
     }
     await clients[0].closed();
     expect(clients.map(({ closedBy }) => closedBy)).toEqual(['reset', null, null]);
@@ -256,7 +256,7 @@ describe('a flood of what is shed', () => {
     let drops = 0;
     at.server.on('drop', () => drops++);
     using _only = await RawClient.connect(at.port);
-    await until(() => stats().handshaking === 1, 'it is there');
+    await until(() => stats().connections.handshaking === 1, 'it is there');
     const started = performance.now();
     for (let i = 0; i < 1000; i++) {
       await dropped(at.port);

@@ -54,6 +54,7 @@ describe('the exports', () => {
         'TlsSocket',
         'acceptTls',
         'adopt',
+        'bucketBounds',
         'createSecureContext',
         'createServer',
         'drain',
@@ -185,7 +186,7 @@ describe('the types', () => {
     export async function starttls(socket: Socket, more: AcceptOptions): Promise<TlsSocket> {
       return acceptTls(socket, { context, ...more });
     }
-    export const open: number = (stats() satisfies Stats).open;
+    export const open: number = (stats() satisfies Stats).connections.open;
     // Types of the drop-in modules are Node's: by name, in the namespace, and for generics.
     const dropIn: tls.Server = tls.createServer({ key: 'x' }, (socket: DropInSocket) => {
       const asNodes: TLSSocket = socket;

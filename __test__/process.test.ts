@@ -6,6 +6,7 @@ import tls from 'node:tls';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import type { Stats } from 'offloop';
 import { Authority, type Issued } from './support/certificates.js';
 import { bounded, Child, PACKAGE, runChild } from './support/faults/child.js';
 import { clientHello } from './support/faults/client-hello.js';
@@ -20,14 +21,6 @@ beforeAll(async () => {
   options = { key, cert };
   hello = (await clientHello()).toString('base64');
 });
-
-interface Stats {
-  ioThreads: number;
-  poolThreads: number;
-  connections: number;
-  acceptErrors: number;
-  poolOther: { panicked: number };
-}
 
 const serve = (
   env: Record<string, string> = {},
@@ -117,7 +110,7 @@ describe('a panic in a job', () => {
 
     child.tell('memory');
     const { stats } = await child.message<{ stats: Stats }>();
-    expect(stats.poolOther.panicked).toBe(inThePool);
+    expect(stats.pool.other.panicked).toBe(inThePool);
     child.tell('close');
     expect(await child.result).toMatchObject({ code: 0, signal: null });
   });
@@ -141,8 +134,8 @@ describe('descriptors that run out', () => {
       const message = await child.message<Stats & { event?: string }>();
       if (message.event === undefined) stats = message;
     }
-    expect(stats.acceptErrors).toBeGreaterThan(0);
-    expect(stats.acceptErrors).toBeLessThan(50);
+    expect(stats.connections.acceptErrors).toBeGreaterThan(0);
+    expect(stats.connections.acceptErrors).toBeLessThan(50);
     child.tell('close');
     expect(await child.result).toMatchObject({ code: 0, signal: null });
   });
@@ -178,8 +171,8 @@ describe('settings in the environment', () => {
     const { port } = await child.message<{ port: number }>();
     expect(await attempt(port)).toMatchObject({ echoed: 'ping' });
     child.tell('stats');
-    const { ioThreads, poolThreads } = await child.message<Stats>();
-    expect({ ioThreads, poolThreads }).toEqual({ ioThreads: 3, poolThreads: 5 });
+    const { threads } = await child.message<Stats>();
+    expect(threads).toEqual({ io: 3, pool: 5 });
     child.tell('close');
     expect(await child.result).toMatchObject({ code: 0, signal: null });
   });

@@ -31,7 +31,7 @@ function visit(port) {
   socket.write('GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n');
   socket.on('data', (chunk) => (reply += chunk));
   socket.on('close', () => {
-    console.log(JSON.stringify({ reply, handshakes: stats().handshakesDone }));
+    console.log(JSON.stringify({ reply, handshakes: stats().handshakes.done }));
     process.exit();
   });
 }

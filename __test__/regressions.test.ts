@@ -114,9 +114,9 @@ describe('a peer that does not read', () => {
     write(ends.socket);
     let done = false;
     ends.socket.write('', () => (done = true));
-    await settled(() => ends.socket.bytesWritten + stats().sentBytesQueued);
-    expect(stats().sentBytesQueued).toBeLessThanOrEqual(256 * 1024);
-    expect(stats().sentBytesQueued).toBeGreaterThan(0);
+    await settled(() => ends.socket.bytesWritten + stats().memory.sentQueued);
+    expect(stats().memory.sentQueued).toBeLessThanOrEqual(256 * 1024);
+    expect(stats().memory.sentQueued).toBeGreaterThan(0);
     // The callback tells the truth, and so does the count.
     expect(done).toBe(false);
     expect(ends.socket.writableLength).toBe(24 * MiB);
@@ -126,17 +126,17 @@ describe('a peer that does not read', () => {
     ends.client.resume();
     expect((await received).equals(Buffer.alloc(24 * MiB, 65))).toBe(true);
     expect(done).toBe(true);
-    expect(stats().sentBytesQueued).toBe(0);
+    expect(stats().memory.sentQueued).toBe(0);
   });
 
   test('and is destroyed: the rest is dropped, the callback told', async () => {
     await using ends = await pair(offloop, { server: identity });
     ends.client.pause();
     const outcome = new Promise((resolve) => ends.socket.write(Buffer.alloc(24 * MiB), resolve));
-    await settled(() => stats().sentBytesQueued);
+    await settled(() => stats().memory.sentQueued);
     ends.socket.destroy();
     expect(await outcome).toMatchObject({ code: 'ERR_STREAM_DESTROYED' });
-    await until(() => stats().sentBytesQueued === 0);
+    await until(() => stats().memory.sentQueued === 0);
   });
 });
 

@@ -62,7 +62,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     test('a session resumes, again and again', async () => {
       const server = createServer(identity);
       await using listening = await listen(server);
-      const before = stats().handshakesResumed;
+      const before = stats().handshakes.resumed;
       const first = await visit(server, listening.port, only);
       expect(first.reused).toBe(false);
       let { session } = first;
@@ -71,7 +71,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
         expect([next.reused, next.clientReused]).toEqual([true, true]);
         ({ session } = next);
       }
-      expect(stats().handshakesResumed - before).toBe(3);
+      expect(stats().handshakes.resumed - before).toBe(3);
     });
 
     test('and has the facts of the first: version, cipher, ALPN, SNI', async () => {

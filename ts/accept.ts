@@ -41,7 +41,8 @@ export async function acceptTls(
     const given = optionsObject(options);
     const values = parseOptions(acceptOptions, given);
     const { signal, handshakeTimeout, limits, offload, enableTrace } = values;
-    const callbacks = { SNICallback: values.SNICallback, ALPNCallback: values.ALPNCallback };
+    const { clientHello, SNICallback, ALPNCallback } = values;
+    const callbacks = { clientHello, SNICallback, ALPNCallback };
     const context = contextFor(given, callbacks.SNICallback !== undefined);
     const policy = SecureContext.policy(context);
     if (callbacks.ALPNCallback && policy.alpnProtocols.length > 0)
@@ -66,7 +67,7 @@ export async function acceptTls(
       const connection = new Connection(hub(), 'shaking');
       connection.traced = enableTrace;
       connection.window = limits.bufferedBytes;
-      const asks = Boolean(callbacks.SNICallback ?? callbacks.ALPNCallback) || enableTrace;
+      const asks = Boolean(clientHello ?? SNICallback ?? ALPNCallback) || enableTrace;
       const arrival = new Arrival(
         socket,
         {

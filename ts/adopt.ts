@@ -3,9 +3,10 @@ import { attach } from './attach.js';
 import type { CoreOptions } from './core-options.js';
 import { makeDrainable } from './drain.js';
 import { failure } from './errors.js';
+import type { OnCore } from './server.js';
 
 /** A server on the core, and the way back. */
-export interface Adopted {
+export interface Adopted extends OnCore {
   /**
    * The server is Node's own again: what connects from now on costs the event loop. Connections
    * that are open stay on the core until they end. Idempotent.
@@ -37,5 +38,5 @@ export function adopt(server: tls.Server, options: Omit<CoreOptions, 'fallback'>
   const attachment = attach(server, { ...options, fallback: false });
   makeDrainable(server);
   const release = (): void => attachment.detach();
-  return { release, [Symbol.dispose]: release };
+  return { stats: () => attachment.stats(), release, [Symbol.dispose]: release };
 }

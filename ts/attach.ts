@@ -18,8 +18,10 @@ import { contextOfServer, createSecureContext, isNodeContext } from './node-cont
 import { parseOptions } from './option.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
 import type { NodeServer } from './node-server.js';
+import { hideSecrets } from './secrets.js';
 import { ServerContexts } from './server-contexts.js';
 import { questions, ServerCore } from './server-core.js';
+import type { ServerStats } from './stats.js';
 import { TlsSocket } from './tls-socket.js';
 
 /**
@@ -74,7 +76,10 @@ export class Attachment {
     private readonly server: NodeServer,
     options: CoreOptions,
   ) {
-    const { offload, limits, maxConnections, fallback } = parseOptions(coreOptions, options);
+    const { offload, clientHello, limits, maxConnections, fallback } = parseOptions(
+      coreOptions,
+      options,
+    );
     this.fallback = fallback;
     if (!(server instanceof tls.Server))
       throw failure(
@@ -111,6 +116,7 @@ export class Attachment {
         offload,
       }),
       admission: admissionOf(limits),
+      clientHello,
       SNICallback: internalOf(server, 'snicallback') as HelloCallbacks['SNICallback'],
       trace: isTraced(internalOf(server, 'enableTrace') as boolean | undefined),
     });
@@ -126,6 +132,7 @@ export class Attachment {
     this.overrideMethods();
     this.overrideProperties();
     this.count(maxConnections ?? server.maxConnections);
+    hideSecrets(server);
     this.takeOver();
     const noticed = (event: unknown, listener: unknown): void => {
       if (event === 'connection' && listener !== adopt) this.listening.release();
@@ -141,6 +148,10 @@ export class Attachment {
     const emitter = server as tls.Server;
     emitter.on('newListener', noticed).on('removeListener', removed);
     this.undo.push(() => emitter.off('newListener', noticed).off('removeListener', removed));
+  }
+
+  stats(): ServerStats {
+    return this.core.stats();
   }
 
   /**
@@ -187,6 +198,7 @@ export class Attachment {
   private overrideMethods(): void {
     const { server, core } = this;
     this.override('_listen2', this.listening.listen);
+    this.override('stats', () => core.stats());
     const { addContext, setSecureContext } = server;
     this.override('addContext', (name: string, context: unknown) => {
       // Names that are none, Node refuses.
@@ -197,6 +209,7 @@ export class Attachment {
         if (valid) core.addContext(name, own);
         // Nothing to look up: Node never looks.
         addContext.call(server, name, tls.createSecureContext());
+        forgetReplaced(server);
         this.ownContext ??= `the context of ${name}`;
         return;
       }
@@ -205,6 +218,7 @@ export class Attachment {
         : createSecureContext(context as tls.SecureContextOptions);
       if (valid) this.orFallBack(() => core.addContext(name, contextOf(nodes, 'context')));
       addContext.call(server, name, nodes);
+      forgetReplaced(server);
     });
     const { setTicketKeys } = server;
     this.override('setTicketKeys', (keys: Uint8Array) => {
@@ -355,6 +369,13 @@ function ownContext(value: unknown): object {
 function refuseUnsupported(server: tls.Server): void {
   if (internalOf(server, 'pskcallback'))
     throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'options.pskCallback', 'rustls knows no PSK');
+}
+
+/** Node keeps every context that was ever added; of those for one name it only uses the last. */
+function forgetReplaced({ _contexts: contexts }: NodeServer): void {
+  const last = contexts.at(-1)?.[0].source;
+  const first = contexts.findIndex(([{ source }]) => source === last);
+  if (first < contexts.length - 1) contexts.splice(first, 1);
 }
 
 /** What was added before: Node keeps each name as an expression. */

@@ -8,6 +8,8 @@ import {
   type NativeCertificates,
   type NativeContext,
   type NativeDecision,
+  type NativeHandshake,
+  type NativeHello,
   type NativeSession,
   OP_DESTROY,
   OP_END,
@@ -100,6 +102,7 @@ export class Connection {
   /** What waits for the end of the handshake. */
   private deferred: (() => void)[] | null = null;
   private sessionInfo: NativeSession | null = null;
+  private handshakeInfo: NativeHandshake | null = null;
   private factsKept: string | null = null;
   private addressInfo: NativeAddresses | null = null;
 
@@ -480,6 +483,18 @@ export class Connection {
     if (this.sessionInfo === null && this.state === 'open')
       this.sessionInfo = this.hub!.native.session(this.slot, this.generation);
     return this.sessionInfo;
+  }
+
+  /** Fetched when first asked for; null before the handshake is done, and once the slot is gone. */
+  handshakeFacts(): NativeHandshake | null {
+    if (this.handshakeInfo === null && this.slot >= 0 && !this.closed)
+      this.handshakeInfo = this.hub!.native.handshake(this.slot, this.generation);
+    return this.handshakeInfo;
+  }
+
+  /** The ClientHello that waits for `decide`; null: it waits no longer. */
+  clientHello(): NativeHello | null {
+    return this.closed ? null : this.hub!.native.clientHello(this.slot, this.generation);
   }
 
   /** Fetched when first asked for while open; null once the slot is gone. */

@@ -1,5 +1,6 @@
-import { count, flag, type Inputs, oneOf, own } from './option.js';
+import type { ClientHelloCallback } from './client-hello.js';
 import { connectionLimits, limitsOf, serverLimits } from './limits.js';
+import { callback, count, flag, type Inputs, oneOf, own } from './option.js';
 import type { SecureContext } from './secure-context.js';
 
 /** Where the cost of a handshake is paid; never on the event loop. */
@@ -14,6 +15,12 @@ export const handshakeOptions = {
    * `auto` on the worker while it has nothing else to do and the handshake is cheap. Default: auto.
    */
   offload: own(oneOf<Offload>(['auto', 'always', 'never'], 'auto')),
+  /**
+   * Decides about each client by its ClientHello, before any cryptography is done for it: nothing,
+   * `{ reject: alert }` or `{ context }`, or a promise of it. What it throws, and what never comes
+   * within `handshakeTimeout`, ends that connection. Default: none is asked.
+   */
+  clientHello: own(callback<ClientHelloCallback>()),
 };
 
 /** What offloop's servers take beside Node's options. */

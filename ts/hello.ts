@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import { type ClientHelloCallback, verdictOf } from './client-hello.js';
 import { isContext, madeContext, refuseStricter } from './context-of.js';
 import { failure, received } from './errors.js';
 import type { NativeContext, NativeDecision } from './native.js';
@@ -9,6 +10,8 @@ import type { TlsSocket } from './tls-socket.js';
 export interface HelloReport {
   /** The native server; 0: none. */
   server: number;
+  /** Names the connection in this process. */
+  connection: number;
   /** The name that the client asks for. */
   servername?: string;
   /** The protocols that it offers; absent: it does without ALPN. */
@@ -21,8 +24,9 @@ export interface HelloReport {
   ocsp: boolean;
 }
 
-/** As of tls.createServer; `this` is the socket. */
+/** As of tls.createServer, but for `clientHello`; `this` is the socket. */
 export interface HelloCallbacks {
+  clientHello?: ClientHelloCallback | undefined;
   SNICallback?:
     | ((servername: string, callback: (error?: unknown, context?: unknown) => void) => void)
     | null
@@ -43,7 +47,7 @@ export interface HelloPolicy {
 }
 
 /**
- * Answers a ClientHello as Node does: asks 'resumeSession', SNICallback, 'OCSPRequest' and
+ * Answers a ClientHello as Node does: asks `clientHello`, 'resumeSession', SNICallback, 'OCSPRequest' and
  * ALPNCallback, in this order and each only if there is something to answer. A callback that fails,
  * throws, is called twice or chooses what can't be served with destroys the socket with its error;
  * of one that never calls back, the handshake's deadline gets rid. Without SNICallback the core
@@ -55,7 +59,7 @@ export function answerHello(
   callbacks: HelloCallbacks,
   policy: HelloPolicy,
 ): void {
-  new Answer(socket, hello, callbacks, policy).resumeSession();
+  new Answer(socket, hello, callbacks, policy).begin();
 }
 
 /** Emits 'newSession', and lets the handshake go on when the listener has stored it. */
@@ -100,7 +104,33 @@ class Answer {
     };
   }
 
-  resumeSession(): void {
+  begin(): void {
+    const { socket } = this;
+    const { clientHello } = this.callbacks;
+    const hello = clientHello && socket._connection.clientHello();
+    if (!hello) return this.resumeSession();
+    const fail = (error: unknown): void => void socket.destroy(error as Error);
+    this.guarded(() => {
+      const decision: unknown = clientHello!.call(socket, hello, socket);
+      if (!isPromiseLike(decision)) return this.judge(decision);
+      const late = (answer: unknown): void => {
+        if (!socket.destroyed) this.guarded(() => this.judge(answer));
+      };
+      void decision.then(late, fail);
+    });
+  }
+
+  private judge(decision: unknown): void {
+    const { reject, context } = verdictOf(decision);
+    if (reject !== undefined) {
+      this.decision.reject = reject;
+      return this.decide();
+    }
+    if (context !== undefined) this.choose(context);
+    this.resumeSession();
+  }
+
+  private resumeSession(): void {
     const { sessionId, ticket } = this.hello;
     if (sessionId === undefined || ticket || !listens(this.socket, 'resumeSession'))
       return this.chooseContext();
@@ -118,12 +148,13 @@ class Answer {
   private chooseContext(): void {
     const { servername } = this.hello;
     const { SNICallback } = this.callbacks;
-    if (servername === undefined || SNICallback == null) return this.staple();
-    const chosen = this.once<unknown>((context) => {
+    const chosen = this.socket._connection.context !== null;
+    if (chosen || servername === undefined || SNICallback == null) return this.staple();
+    const answered = this.once<unknown>((context) => {
       if (typeof context === 'object' && context !== null) this.choose(contextFrom(context));
       this.staple();
     });
-    this.guarded(() => SNICallback.call(this.socket, servername, chosen));
+    this.guarded(() => SNICallback.call(this.socket, servername, answered));
   }
 
   private choose(context: SecureContext): void {
@@ -210,6 +241,10 @@ class Answer {
       this.socket.destroy(error as Error);
     }
   }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
 function contextFrom(value: object): SecureContext {

@@ -1,4 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
+import type { Server } from 'node:tls';
+import { channels, tellAbandoned, tellEnd, tellError, tellSheds, tellStart, watch } from './channels.js';
 import { Connection } from './connection.js';
 import { failure, type NativeReport } from './errors.js';
 import type { HelloReport } from './hello.js';
@@ -25,6 +27,7 @@ import {
   OP_DESTROY,
   SERVER_CLOSED,
   SHED,
+  START,
   WORDS,
   WRITTEN,
 } from './native.js';
@@ -49,11 +52,14 @@ const NEWLINE = Buffer.from('\n');
 
 /** What the core says about a handshake that failed. */
 export interface FailureReport extends NativeReport, NativeAddresses {
-  server: number;
+  server?: number;
+  connection?: number;
 }
 
 /** A server as the hub sees it. */
 export interface HubServer {
+  /** The program's. */
+  readonly server: Server;
   onOpen(connection: Connection): void;
   /** How is this ClientHello to be answered? Gives the connection its socket. */
   onHello?(connection: Connection, report: HelloReport): void;
@@ -120,6 +126,10 @@ export class Hub {
     this.submission = new Submission(this.native, (slot, generation) =>
       this.find(slot, generation),
     );
+    watch(channels.start, (wanted) => this.native.setTellStarts(wanted));
+    const tell = (sheds: NativeSheds): void =>
+      tellSheds(sheds, (id) => this.servers.get(id)?.server);
+    watch(channels.shed, (wanted) => this.watchSheds(wanted ? tell : null));
     process.on('exit', () => this.finish());
   }
 
@@ -167,6 +177,7 @@ export class Hub {
   private runTurn(): void {
     if (this.broken) return;
     let complete = false;
+    const began = performance.now();
     this.submission.hold();
     try {
       this.drain();
@@ -175,6 +186,7 @@ export class Hub {
     } finally {
       const left = this.more || this.next < this.count;
       if ((!complete || left) && !this.broken) setImmediate(this.turn);
+      this.native.held((performance.now() - began) * 1000);
     }
   }
 
@@ -281,6 +293,8 @@ export class Hub {
         return this.streams.get(key(slot, generation))?.onCiphertextTaken(value);
       case HELLO:
         return this.hello(slot, generation, this.payload(value).parse<HelloReport>());
+      case START:
+        return tellStart(this.payload(value).parse(), this.servers.get(slot)?.server);
       case NEW_SESSION: {
         const payload = Buffer.from(this.payload(value).bytes());
         const end = 1 + payload[0];
@@ -319,6 +333,7 @@ export class Hub {
     if (known !== undefined) {
       this.shaking.delete(id);
       this.connections[slot] = known;
+      tellEnd(known, ownerOf(known));
       return known.onOpen();
     }
     const server = this.servers.get(serverId);
@@ -326,6 +341,7 @@ export class Hub {
     const connection = new Connection(this, 'open');
     connection.place(slot, generation);
     this.connections[slot] = connection;
+    tellEnd(connection, server.server);
     server.onOpen(connection);
   }
 
@@ -351,6 +367,7 @@ export class Hub {
     const shaking = this.shaking.get(id);
     if (shaking !== undefined) {
       this.shaking.delete(id);
+      tellAbandoned(shaking, ownerOf(shaking));
       return shaking.onClosed();
     }
     const connection = this.find(slot, generation);
@@ -364,12 +381,21 @@ export class Hub {
     const shaking = this.shaking.get(id);
     if (shaking !== undefined) {
       this.shaking.delete(id);
-      return shaking.onFailed(payload.parse<FailureReport>());
+      const report = payload.parse<FailureReport>();
+      tellError(report, ownerOf(shaking));
+      return shaking.onFailed(report);
+    }
+    if (channels.error.hasSubscribers) {
+      const report = payload.parse<FailureReport>();
+      const server = this.servers.get(report.server ?? 0);
+      tellError(report, server?.server);
+      if (server?.wantsFailures()) server.onFailed(report);
+      return;
     }
     for (const server of this.servers.values()) {
       if (!server.wantsFailures()) continue;
       const report = payload.parse<FailureReport>();
-      this.servers.get(report.server)?.onFailed(report);
+      this.servers.get(report.server ?? 0)?.onFailed(report);
       return;
     }
   }
@@ -391,6 +417,11 @@ export class Hub {
     for (const connection of this.connections) connection?.writeBuffered();
     this.submission.finish();
   }
+}
+
+/** The program's server that a handshake belongs to, where it has a socket. */
+function ownerOf({ socket }: Connection): Server | null {
+  return (socket?.server as Server | null | undefined) ?? null;
 }
 
 /** Slot and generation as one number. */

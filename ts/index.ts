@@ -1,6 +1,16 @@
 /** offloop: TLS off Node's event loop. */
 export { acceptTls, type AcceptOptions, setDefaultContext } from './accept.js';
 export { adopt, type Adopted } from './adopt.js';
+export type { AlertName } from './alerts.js';
+export type {
+  ConnectionsShed,
+  ContextReload,
+  HandshakeEnd,
+  HandshakeError,
+  HandshakeStart,
+  ShedSample,
+} from './channels.js';
+export type { ClientHello, ClientHelloCallback, ClientHelloDecision } from './client-hello.js';
 export type { Offload } from './core-options.js';
 export { drain, type Drained, type DrainOptions } from './drain.js';
 export type { ConnectionLimits, Rate, ServerLimits } from './limits.js';
@@ -12,10 +22,18 @@ export type { ProtocolVersion } from './protocol-versions.js';
 export { createSecureContext, SecureContext, type SecureContextOptions } from './secure-context.js';
 export {
   createServer,
+  type OnCore,
   type SecureConnectionListener,
   Server,
   type ServerOptions,
 } from './server.js';
-export { stats, type Stats } from './stats.js';
-export { TlsSocket } from './tls-socket.js';
+export {
+  bucketBounds,
+  type HandshakeStats,
+  type Histogram,
+  type ServerStats,
+  stats,
+  type Stats,
+} from './stats.js';
+export { type Handshake, TlsSocket } from './tls-socket.js';
 export { version } from './version.js';

@@ -21,8 +21,10 @@
  */
 
 export {
+  bucketBounds,
   Hub as NativeHub,
   NativeContext,
+  NativeTally,
   NativeTicketKeys,
   parsePkcs12,
 } from '../native/binding.js';
@@ -32,12 +34,18 @@ export type {
   NativeAddresses,
   NativeCertificates,
   NativeDecision,
+  NativeHandshake,
+  NativeHandshakes,
+  NativeHello,
   NativeListening,
+  NativeServerStats,
   NativeSession,
   NativeSettings,
+  NativeShedCounts,
   NativeSheds,
   NativeSlot,
   NativeStats,
+  NativeTimes,
 } from '../native/binding.js';
 
 /** A record or an operation is four words: kind, slot, generation, value. */
@@ -69,7 +77,8 @@ export const CIPHERTEXT_TAKEN = 13;
 export const HELLO = 14;
 export const NEW_SESSION = 15;
 export const KEYLOG = 16;
-export const SHED = 17;
+export const START = 17;
+export const SHED = 18;
 
 /** Opcodes, to Rust. */
 export const OP_WRITE_SLAB = 1;

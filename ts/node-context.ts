@@ -112,6 +112,7 @@ class Entry {
 
   context(): SecureContext {
     this.#made ??= this.#make();
+    if (this.#options !== undefined) for (const name of secrets) wipe(this.#options[name]);
     this.#options = undefined;
     if (this.#made instanceof SecureContext) return this.#made;
     throw this.#made;
@@ -124,6 +125,15 @@ class Entry {
       return unsupported(error as OffloopError);
     }
   }
+}
+
+/** Copies of these are not kept longer than they are needed. */
+const secrets = ['key', 'passphrase', 'pfx', 'ticketKeys'] as const;
+
+function wipe(value: unknown): void {
+  if (Buffer.isBuffer(value)) value.fill(0);
+  else if (Array.isArray(value)) for (const item of value) wipe(item);
+  else if (typeof value === 'object' && value !== null) wipe(Object.values(value));
 }
 
 function copied(value: unknown): unknown {

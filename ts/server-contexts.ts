@@ -27,9 +27,15 @@ export class ServerContexts {
     return this.names.map(({ context }) => context);
   }
 
-  add(name: string, context: SecureContext): void {
+  /** True: it replaced another of this name. */
+  add(name: string, context: SecureContext): boolean {
     this.nativeOf(context);
+    const isNamed = (each: { name: string }): boolean =>
+      each.name.toLowerCase() === name.toLowerCase();
+    const last = this.names.findIndex(isNamed);
+    if (last >= 0) this.names.splice(last, 1);
     this.names.push({ name, context });
+    return last >= 0;
   }
 
   nativeOf(context: SecureContext): NativeContext {

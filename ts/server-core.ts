@@ -1,25 +1,33 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Addresses, withFamilies } from './addresses.js';
+import { tellReload } from './channels.js';
 import { areKeysLogged, logKeys } from './command-line.js';
 import { Connection } from './connection.js';
 import { type Counting, countingOf } from './counting.js';
 import { type NativeReport, type OffloopError, reported } from './errors.js';
 import { answerHello, type HelloCallbacks, type HelloReport } from './hello.js';
 import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
-import type { NativeAdmission, NativeListening, NativeSettings } from './native.js';
+import {
+  type NativeAdmission,
+  type NativeListening,
+  type NativeSettings,
+  NativeTally,
+} from './native.js';
 import type { NodeServer } from './node-server.js';
 import { pendingSocket } from './pending-socket.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
 import type { ServerContexts } from './server-contexts.js';
 import { serve } from './server-socket.js';
 import type { TlsSocketOptions } from './socket-base.js';
+import { byCode, type ServerStats } from './stats.js';
 import { TlsSocket } from './tls-socket.js';
 
 /** What a server is beside its contexts. */
 export interface ServerCoreOptions {
   settings: NativeSettings;
   admission: NativeAdmission;
+  clientHello: HelloCallbacks['clientHello'];
   SNICallback: HelloCallbacks['SNICallback'];
   /** Trace every connection. */
   trace: boolean;
@@ -32,6 +40,7 @@ export interface ServerCoreOptions {
  * elsewhere, which Node does not count among the server's connections.
  */
 export class ServerCore implements HubServer {
+  private readonly tally = new NativeTally();
   /** The native server that listens; 0: none. */
   private accepting = 0;
   /** Those that listened before, whose last connections are not gone yet. */
@@ -47,7 +56,7 @@ export class ServerCore implements HubServer {
   private readonly counting: Counting;
 
   constructor(
-    private readonly server: NodeServer,
+    readonly server: NodeServer,
     private readonly contexts: ServerContexts,
     private readonly options: ServerCoreOptions,
   ) {
@@ -103,17 +112,24 @@ export class ServerCore implements HubServer {
     return this.referenced;
   }
 
+  /** What happened to it, however often it listened. */
+  stats(): ServerStats {
+    return byCode(this.tally.stats());
+  }
+
   // Contexts.
 
   addContext(name: string, context: SecureContext): void {
-    this.contexts.add(name, context);
+    const replaced = this.contexts.add(name, context);
     this.updateContexts();
+    if (replaced) tellReload(this.server, name);
   }
 
   /** A connection sees the old context or the new one. */
   setContext(context: SecureContext): void {
     this.contexts.context = context;
     this.updateContexts();
+    tellReload(this.server);
   }
 
   setPolicy(policy: ServerPolicy): void {
@@ -164,7 +180,7 @@ export class ServerCore implements HubServer {
   private get asks(): boolean {
     const { server, options } = this;
     return (
-      Boolean(options.SNICallback ?? server.ALPNCallback) ||
+      Boolean(options.clientHello ?? options.SNICallback ?? server.ALPNCallback) ||
       options.trace ||
       areKeysLogged() ||
       questions.some((event) => server.listenerCount(event) > 0)
@@ -176,8 +192,8 @@ export class ServerCore implements HubServer {
   }
 
   private answer(socket: TlsSocket, hello: HelloReport): void {
-    const { SNICallback } = this.options;
-    const callbacks = { SNICallback, ALPNCallback: this.server.ALPNCallback };
+    const { clientHello, SNICallback } = this.options;
+    const callbacks = { clientHello, SNICallback, ALPNCallback: this.server.ALPNCallback };
     const { policy, context } = this.contexts;
     const named = (): readonly SecureContext[] => this.contexts.named;
     answerHello(socket, hello, callbacks, { policy, context, named });
@@ -285,6 +301,7 @@ export class ServerCore implements HubServer {
         keepAliveInitialDelay: keepAliveInitialDelay * 1000,
       },
       this.contexts.nativeOf(this.contexts.context),
+      this.tally,
     );
     servers.set(id, this);
     if (this.asks) native.setAsk(id, true);

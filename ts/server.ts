@@ -5,6 +5,7 @@ import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
 import { failure } from './errors.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
 import { SecureContext } from './secure-context.js';
+import type { ServerStats } from './stats.js';
 import type { TlsSocket } from './tls-socket.js';
 
 /** Options of a Server: all of tls.createServer's, and offloop's own. */
@@ -18,7 +19,7 @@ export type SecureConnectionListener = (socket: TlsSocket) => void;
  *
  * More than Node's: 'acceptError' (error) when accept(2) fails, EMFILE and alike; it goes on.
  */
-export interface Server extends tls.Server {
+export interface Server extends tls.Server, OnCore {
   /**
    * Takes contexts of offloop too.
    *
@@ -41,6 +42,12 @@ export interface ServerConstructor {
   ): Server;
   (options?: ServerOptions | SecureConnectionListener, listener?: SecureConnectionListener): Server;
   readonly prototype: tls.Server;
+}
+
+/** What every server has while it is on the core. */
+export interface OnCore {
+  /** Connections, handshakes and bytes of this server since it came to the core. */
+  stats(): ServerStats;
 }
 
 type Constructor = abstract new (...args: never[]) => tls.Server;
@@ -109,9 +116,10 @@ function coreOptionsOf(options: unknown, registered: boolean): CoreOptions {
   const given = options as CoreOptions;
   if (registered)
     return { fallback, ...(given.context instanceof SecureContext && { context: given.context }) };
-  const { context, offload, limits, maxConnections } = given;
+  const { context, offload, clientHello, limits, maxConnections } = given;
   return {
     context,
+    clientHello,
     offload,
     limits,
     maxConnections,

@@ -1,13 +1,56 @@
+import { getSystemErrorMap } from 'node:util';
 import { existingHub, hub } from './hub.js';
-import type { NativeStats } from './native.js';
+import {
+  bucketBounds as nativeBucketBounds,
+  type NativeHandshakes,
+  type NativeServerStats,
+  type NativeStats,
+  type NativeTimes,
+} from './native.js';
 
-/** Figures of the core, all numbers; of the whole process, all threads together. */
-export type Stats = NativeStats;
+/** Figures of the core in this process, all threads together: docs/metrics.md explains each. */
+export interface Stats extends Omit<NativeStats, 'handshakes'> {
+  handshakes: HandshakeStats;
+}
+
+/** Figures of one server. */
+export interface ServerStats extends Omit<NativeServerStats, 'handshakes'> {
+  handshakes: HandshakeStats;
+}
+
+/** Handshakes, how they ended and how long they took. */
+export interface HandshakeStats extends Omit<NativeHandshakes, 'failures'> {
+  /** Those that failed, by their error's code. Counters. */
+  failures: Record<string, number>;
+}
+
+/** A distribution of times, in microseconds. */
+export type Histogram = NativeTimes;
 
 /**
- * What the core holds and has done: connections by state, handshakes, tasks, bytes buffered, the
- * pool's lanes. Cheap enough to be asked every second.
+ * Upper bounds of the `buckets` of every Histogram, in microseconds, from 10 us to 10 s. A bucket
+ * counts all times up to its bound, those of the buckets before it included.
+ */
+export const bucketBounds: readonly number[] = nativeBucketBounds();
+
+/**
+ * What the core holds and has done: connections by state, handshakes, bytes, times, the pool,
+ * memory. Cheap enough to be asked every second.
  */
 export function stats(): Stats {
-  return (existingHub() ?? hub()).native.stats();
+  return byCode((existingHub() ?? hub()).native.stats());
+}
+
+/** @internal With failures by code. */
+export function byCode<S extends { handshakes: NativeHandshakes }>(
+  native: S,
+): Omit<S, 'handshakes'> & { handshakes: HandshakeStats } {
+  const failures: Record<string, number> = {};
+  for (const { code, errno, count } of native.handshakes.failures)
+    failures[code ?? systemCode(errno!)] = count;
+  return { ...native, handshakes: { ...native.handshakes, failures } };
+}
+
+function systemCode(errno: number): string {
+  return getSystemErrorMap().get(errno)?.[0] ?? String(errno);
 }

@@ -4,13 +4,16 @@ import tls from 'node:tls';
 import type { Connection } from './connection.js';
 import { isContext } from './context-of.js';
 import { failure, type OffloopError } from './errors.js';
-import type { NativeSession } from './native.js';
+import type { NativeHandshake, NativeSession } from './native.js';
 import { createSecureContext } from './node-context.js';
 import { detailedCertificate, legacyCertificate, linkedCertificate } from './peer-certificate.js';
 import { SecureContext } from './secure-context.js';
 import { SocketBase, type TlsSocketOptions } from './socket-base.js';
 import { SocketHandle } from './socket-handle.js';
 import type { Piece } from './submission.js';
+
+/** What `socket.handshake` tells. */
+export type Handshake = NativeHandshake;
 
 type Callback = (error?: Error | null) => void;
 
@@ -311,6 +314,15 @@ export class TlsSocket extends SocketBase {
 
   override getX509Certificate(): X509Certificate | undefined {
     return linkedCertificate(this._session()?.certificate.slice(0, 1) ?? []);
+  }
+
+  /**
+   * What the handshake came to: phases in microseconds, version, cipher, group, signature, and the
+   * ClientHello with its JA3 and JA4 fingerprints. Fetched from the core when first asked for; null
+   * before the handshake is done, and after the connection closed without having been asked.
+   */
+  get handshake(): Handshake | null {
+    return this._connection.handshakeFacts();
   }
 
   /** Nothing is left to destroy: the core frees a session with its connection. */

@@ -96,7 +96,7 @@ const stage = {
 const { default: program } = await import(`./programs/${name}.mjs`);
 await program(stage);
 while (closings.length > 0) await closings.pop()();
-if (offloop !== undefined) report.handshakes = offloop.stats().handshakesDone;
+if (offloop !== undefined) report.handshakes = offloop.stats().handshakes.done;
 process.stdout.write(`${JSON.stringify(report)}\n`);
 
 function libraryOf(socket) {

@@ -94,7 +94,7 @@ const parts = {
 };
 
 for (const part of process.argv.slice(2)) say(part, await parts[part]());
-say('handshakes', stats().handshakesDone);
+say('handshakes', stats().handshakes.done);
 
 function say(part, what) {
   process.stdout.write(`${JSON.stringify({ [part]: what })}\n`);

@@ -16,21 +16,25 @@ export async function until(ready: () => boolean, what: string, bound = 20_000):
 
 /** What a connection holds while it lives. */
 export interface Holdings {
-  connections: number;
+  alive: number;
+  waiting: number;
   handshaking: number;
   open: number;
-  receivedBytesQueued: number;
-  sentBytesQueued: number;
+  receivedQueued: number;
+  sentQueued: number;
+  hellos: number;
   jobsWaiting: number;
   sockets: number;
 }
 
 export function holdings(): Holdings {
-  const { connections, handshaking, open, receivedBytesQueued, sentBytesQueued, ...rest } = stats();
-  const lanes = [rest.poolRsa, rest.poolOther];
+  const { connections, memory, pool } = stats();
+  const { alive, waiting, handshaking, open } = connections;
+  const { receivedQueued, sentQueued, hellos } = memory;
+  const lanes = [pool.rsa, pool.other];
   const jobsWaiting = lanes.reduce((sum, lane) => sum + lane.queued + lane.running, 0);
-  const queued = { receivedBytesQueued, sentBytesQueued, jobsWaiting };
-  return { connections, handshaking, open, ...queued, sockets: openSockets() };
+  const queued = { receivedQueued, sentQueued, hellos, jobsWaiting };
+  return { alive, waiting, handshaking, open, ...queued, sockets: openSockets() };
 }
 
 /** Fails when what `before` counted does not come back. */

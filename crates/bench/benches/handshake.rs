@@ -219,7 +219,9 @@ impl Ends {
             Certificate::No => builder.with_no_client_auth(),
             Certificate::Yes => {
                 let identity = self.identity(Key::P256);
-                builder.with_client_auth_cert(identity.chain, identity.key).expect("an identity")
+                builder
+                    .with_client_auth_cert(identity.chain, identity.key.clone_key())
+                    .expect("an identity")
             }
         };
         config.resumption = match resumes {
@@ -245,6 +247,6 @@ impl Ends {
                 .expect("a certificate")
                 .into();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        Identity { chain: vec![certificate], key }
+        Identity { chain: vec![certificate], key: key.into() }
     }
 }

@@ -97,7 +97,7 @@ fn connected() -> (ClientConnection, Records) {
 
     let mut options = ContextOptions::default();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    options.identities = vec![Identity { chain: vec![certificate.der().clone()], key }];
+    options.identities = vec![Identity { chain: vec![certificate.der().clone()], key: key.into() }];
     let context = ServerContext::new(options).expect("a context");
     let mut step = Step::NeedBytes(handshake(HandshakeLimits::default()));
     let mut records = loop {

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::lock::lock;
-use crate::tls::{CertificateDer, ClientHello, ContextTable, Decide, ServerContext};
+use crate::tls::{Alert, CertificateDer, ClientHello, ContextTable, Decide, ServerContext};
 
 /// A ClientHello that waits for [`crate::Host::decide`].
 #[derive(Debug)]
 pub struct Hello {
     /// The server that the connection came to; 0 for none.
     pub server: u32,
+    /// The connection's number: see [`Handshaken::number`](crate::Handshaken::number).
+    pub connection: u64,
     /// What the client offers.
     pub client: ClientHello,
     /// Bounds the hellos that nobody has drained: see [`UNTOLD`].
@@ -30,6 +32,8 @@ pub struct Decision {
     pub alpn: Option<Vec<u8>>,
     /// Not at all, since no application protocol suits: the alert `no_application_protocol`.
     pub reject_alpn: bool,
+    /// Not at all, with this alert.
+    pub reject: Option<Alert>,
     /// With this OCSP response stapled (RFC 6066, 8), DER.
     pub ocsp: Option<Vec<u8>>,
     /// By resuming this session, which [`crate::Event::NewSession`] carried for the hello's
@@ -110,6 +114,14 @@ impl Question {
                 let context = context.or_else(|| resolve(self.contexts.as_deref(), decide))?;
                 decide.certificates_for(context, session).map(with)
             }
+            _ => None,
+        }
+    }
+
+    /// Runs `with` on the hello that waits.
+    pub(crate) fn hello<T>(&self, with: impl FnOnce(&ClientHello) -> T) -> Option<T> {
+        match &*lock(&self.state) {
+            State::Hello(decide) => Some(with(decide.hello())),
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ mod outbox;
 mod task;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst,
+};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
@@ -15,18 +17,23 @@ use socket2::Socket;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::activity::Activity;
-use self::channel::Channel;
+use self::channel::{Channel, Moved};
 use self::outbox::Outbox;
 use crate::admission::Admitted;
 use crate::asking::{Hello, Question};
-use crate::event::Event;
+use crate::event::{Event, Start};
 use crate::host::Host;
 use crate::lock::lock;
+use crate::phases::Phases;
 use crate::server::Lease;
 use crate::shed::{Shed, ShedMode, ShedReason};
 use crate::sinks::KeyLog;
 use crate::slots::ConnectionId;
-use crate::tls::{ContextTable, Decide, KeyLogSink, NewSession, Records, Session};
+use crate::stats::Gauge;
+use crate::tally::{Tally, add};
+use crate::tls::{
+    ClientHello, ContextTable, Decide, HelloOutline, KeyLogSink, NewSession, Records, Session,
+};
 use crate::transport::{Foreign, Transport};
 use crate::worker::Worker;
 
@@ -38,12 +45,13 @@ pub(crate) struct Connection {
     pub(crate) attention: AtomicWaker,
     lease: Option<Lease>,
     id: OnceLock<ConnectionId>,
+    number: u64,
     remote: Option<SocketAddr>,
     control: AtomicU8,
     outbox: Outbox,
     /// The record layer and what it is sending; `None` until the handshake is done.
     channel: Mutex<Option<Channel>>,
-    session: OnceLock<Box<Session>>,
+    handshaken: OnceLock<Box<Handshaken>>,
     /// What it asks or has asked its host; unset where nothing is asked.
     question: OnceLock<Box<Question>>,
     /// When bytes last came or went, where it may not be idle for ever.
@@ -54,6 +62,20 @@ pub(crate) struct Connection {
     undrained: AtomicUsize,
     /// The task stopped reading because of it.
     starved: AtomicBool,
+}
+
+/// What a handshake came to. Kept while its connection lives.
+#[derive(Debug)]
+pub struct Handshaken {
+    /// Names the connection in this process: they are counted from 1 as they come.
+    pub number: u64,
+    /// What was agreed.
+    pub session: Session,
+    /// Where the time went.
+    pub phases: Phases,
+    /// What the client offered, in its first ClientHello; `None` where that was too long to be
+    /// kept.
+    pub hello: Option<HelloOutline>,
 }
 
 /// How a connection is accepted.
@@ -146,11 +168,12 @@ impl Connection {
             attention: AtomicWaker::new(),
             lease,
             id: id.map_or_else(OnceLock::new, OnceLock::from),
+            number: host.engine.next_connection(),
             remote,
             control: AtomicU8::new(0),
             outbox: Outbox::default(),
             channel: Mutex::new(None),
-            session: OnceLock::new(),
+            handshaken: OnceLock::new(),
             question: OnceLock::new(),
             activity: settings.idle_timeout.map(Activity::new),
             buffered_most: settings.buffered_bytes,
@@ -173,7 +196,7 @@ impl Connection {
         untold: OwnedSemaphorePermit,
     ) -> &Question {
         let (server, client) = (self.server_id(), decide.hello().clone());
-        let hello = Box::new(Hello { server, client, _untold: untold });
+        let hello = Box::new(Hello { server, connection: self.number, client, _untold: untold });
         let question = self.question.get_or_init(|| Box::new(Question::new(decide, contexts)));
         let id = *self.id.get_or_init(|| self.host.insert(self));
         self.host.push(Event::Hello { id, hello });
@@ -214,11 +237,9 @@ impl Connection {
         if channel.is_sending() || !self.outbox.is_empty() {
             return Inline::No;
         }
-        let is_done = channel.send_now(plaintext, &mut &self.transport);
-        if channel.has_written() {
-            self.note_activity();
-        }
-        if is_done {
+        let done = channel.send_now(plaintext, &mut &self.transport);
+        self.count_sent(channel);
+        if done {
             return Inline::Done;
         }
         self.outbox.count(&self.host, plaintext.len());
@@ -272,8 +293,37 @@ impl Connection {
         self.with_channel(|channel| with(&mut channel.records))
     }
 
-    pub(crate) fn session(&self) -> Option<&Session> {
-        self.session.get().map(|session| &**session)
+    pub(crate) fn handshaken(&self) -> Option<&Handshaken> {
+        self.handshaken.get().map(|handshaken| &**handshaken)
+    }
+
+    /// The process' numbers and, where it came to one, its server's.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = &Tally> {
+        let own = self.lease.as_ref().map(|lease| &*lease.server.tally);
+        std::iter::once(&self.host.engine.tally).chain(own)
+    }
+
+    /// Counts one up in each while it is held.
+    pub(crate) fn hold(&self, gauge: fn(&Tally) -> &AtomicI64) -> [Option<Gauge<'_>>; 2] {
+        let mut gauges = self.tallies().map(|tally| Gauge::hold(gauge(tally)));
+        [gauges.next(), gauges.next()]
+    }
+
+    pub(crate) fn count(&self, counter: fn(&Tally) -> &AtomicU64, count: usize) {
+        self.tallies().for_each(|tally| add(counter(tally), count));
+    }
+
+    /// Tells the host of its ClientHello, if it wants to hear of each.
+    pub(crate) fn tell_start(&self, client: &ClientHello) {
+        if self.host.tells_starts() {
+            let start = Start {
+                server: self.server_id(),
+                connection: self.number,
+                client: client.clone(),
+                addresses: self.addresses(),
+            };
+            self.host.push_start(start);
+        }
     }
 
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -299,8 +349,9 @@ impl Connection {
     }
 
     fn count_shed(&self, reason: ShedReason) {
+        self.tallies().for_each(|tally| tally.sheds.count(reason));
         let (server, addresses) = (self.server_id(), || self.addresses());
-        self.host.shed(reason, || Shed { reason, server, addresses: addresses() });
+        self.host.shed(|| Shed { reason, server, addresses: addresses() });
     }
 
     fn note_activity(&self) {
@@ -310,7 +361,7 @@ impl Connection {
     }
 
     fn is_open(&self) -> bool {
-        self.session.get().is_some()
+        self.handshaken.get().is_some()
     }
 
     fn is_reset(&self) -> bool {
@@ -342,6 +393,18 @@ impl Connection {
             || own > 0
                 && engine.counters.received_bytes_queued.load(SeqCst)
                     >= engine.limits.buffered_overall
+    }
+
+    /// Counts what the channel has sealed and sent since this was last asked.
+    fn count_sent(&self, channel: &mut Channel) {
+        let Moved { plaintext, wire } = channel.take_moved();
+        if wire > 0 {
+            self.note_activity();
+        }
+        if plaintext > 0 || wire > 0 {
+            self.count(|tally| &tally.sent.plaintext, plaintext);
+            self.count(|tally| &tally.sent.wire, wire);
+        }
     }
 
     fn server_id(&self) -> u32 {

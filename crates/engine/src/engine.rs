@@ -3,12 +3,13 @@
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread::available_parallelism;
 
 use offloop_pool::{Pool, PoolOptions, PoolStats};
 
 use crate::stats::{Counters, Stats};
+use crate::tally::{Tallied, Tally};
 use crate::worker::Worker;
 
 /// I/O workers and the pool. Made once per process and never torn down: its threads end with it.
@@ -18,6 +19,8 @@ pub struct Engine {
     pub(crate) pool: Pool,
     pool_threads: usize,
     pub(crate) counters: Counters,
+    pub(crate) tally: Tally,
+    next_connection: AtomicU64,
     pub(crate) limits: Limits,
     pub(crate) panic_on: Option<String>,
 }
@@ -72,6 +75,8 @@ impl Engine {
             pool,
             pool_threads: options.pool_threads,
             counters: Counters::default(),
+            tally: Tally::default(),
+            next_connection: AtomicU64::new(1),
             limits: Limits {
                 buffered_overall: i64::try_from(options.buffered_overall).unwrap_or(i64::MAX),
                 foreign_unacknowledged: 256 * 1024,
@@ -80,7 +85,12 @@ impl Engine {
         }))
     }
 
-    /// Counters of the whole process.
+    /// What happened in the whole process.
+    pub fn tally(&self) -> Tallied {
+        self.tally.read()
+    }
+
+    /// What the process holds beyond its connections.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
     }
@@ -98,6 +108,11 @@ impl Engine {
     /// Threads that compute handshakes.
     pub fn pool_threads(&self) -> usize {
         self.pool_threads
+    }
+
+    /// Numbers connections from 1 on.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.next_connection.fetch_add(1, Relaxed)
     }
 
     /// Round robin: a connection stays with its worker.

@@ -1,7 +1,7 @@
 //! What the engine tells a host.
 
-use crate::tls::NewSession;
-use crate::{ConnectionId, Hello, Report};
+use crate::tls::{ClientHello, NewSession};
+use crate::{Addresses, ConnectionId, Hello, Report};
 
 /// One thing that happened, in order for each connection.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub enum Event {
         /// Why.
         report: Box<Report>,
     },
+    /// A ClientHello came, and its handshake goes on: see [`crate::Host::set_tell_starts`].
+    Start(Box<Start>),
     /// A ClientHello waits for [`crate::Host::decide`]; from here on the host knows the connection.
     Hello {
         /// The connection.
@@ -112,10 +114,23 @@ pub enum Event {
 }
 
 impl Event {
-    /// Tells of a connection that the host has never heard of and will not get.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Failed { id: None, .. } | Self::Dropped { .. })
+    /// Tells of a connection that the host does not know.
+    pub(crate) fn is_of_stranger(&self) -> bool {
+        matches!(self, Self::Failed { id: None, .. } | Self::Dropped { .. } | Self::Start(_))
     }
+}
+
+/// A handshake that begins.
+#[derive(Debug)]
+pub struct Start {
+    /// The server that the connection came to; 0 for none.
+    pub server: u32,
+    /// The connection's number: see [`Handshaken::number`](crate::Handshaken::number).
+    pub connection: u64,
+    /// What the client offers.
+    pub client: ClientHello,
+    /// Both ends, where they are known.
+    pub addresses: Addresses,
 }
 
 /// Where [`crate::Host::drain`] puts events.

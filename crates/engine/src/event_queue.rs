@@ -39,9 +39,10 @@ const LONE: usize = 2;
 /// What an event counts beside its plaintext: many small ones cost memory too.
 pub(crate) const EVENT: usize = 64;
 
-/// Failed or dropped connections that are told one by one until the next drain; more are only
-/// counted, so that a flood behind a blocked event loop takes no memory.
-const REFUSALS: usize = 4096;
+/// Events about connections that the host does not know (begun, failed, dropped) which are told
+/// until the next drain; more are only counted, so that a flood behind a blocked event loop takes
+/// no memory.
+const OF_STRANGERS: usize = 4096;
 
 /// What a drained batch's buffer keeps for the next one.
 const RECYCLED: usize = 256 * 1024;
@@ -120,15 +121,15 @@ impl EventQueue {
 struct Batch {
     events: Vec<Event>,
     bytes: Vec<u8>,
-    refusals: usize,
+    of_strangers: usize,
     closed: bool,
 }
 
 impl Batch {
     fn add(&mut self, event: Event, bytes: &[u8]) {
-        if event.is_refusal() {
-            self.refusals += 1;
-            if self.refusals > REFUSALS {
+        if event.is_of_stranger() {
+            self.of_strangers += 1;
+            if self.of_strangers > OF_STRANGERS {
                 return;
             }
         }

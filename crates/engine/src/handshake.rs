@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,11 +11,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::admission::Admitted;
 use crate::asking::{Decision, resolve};
 use crate::connection::{Connection, Offload, Settings, Terms};
+use crate::phases::{Phase, Phases, Stopwatch};
 use crate::report::Report;
 use crate::shed::{ShedMode, ShedReason};
 use crate::sinks::Trace;
+use crate::stats::Gauge;
 use crate::tls::{
-    self, Answer, Code, ContextTable, Cost, Decide, Established, NeedBytes, NewSession, Step,
+    self, Answer, Code, ContextTable, Cost, Decide, Established, HelloOutline, NeedBytes,
+    NewSession, Step,
 };
 use crate::worker::Local;
 
@@ -26,6 +28,13 @@ pub(crate) enum Unopened {
     Destroyed,
     /// It failed.
     Failed(Box<Report>),
+}
+
+/// A handshake that succeeded.
+pub(crate) struct Finished {
+    pub(crate) established: Box<Established>,
+    pub(crate) phases: Phases,
+    pub(crate) hello: Option<HelloOutline>,
 }
 
 /// How long a refused client may take to read its alert before the socket is closed.
@@ -47,7 +56,7 @@ const SESSION_BYTES: usize = 32 * 1024;
 pub(crate) async fn handshake(
     connection: &Arc<Connection>,
     terms: Terms,
-) -> Result<Box<Established>, Unopened> {
+) -> Result<Finished, Unopened> {
     let Terms { settings, contexts, ask, received, admitted } = terms;
     let admitted = admitted.map_err(|reason| Unopened::Failed(reason.report()))?;
     let deadline = Instant::now() + settings.timeout;
@@ -61,6 +70,8 @@ pub(crate) async fn handshake(
         answered: false,
         early: Vec::new(),
         admitted,
+        stopwatch: Stopwatch::start(),
+        hello: None,
     };
     let mut steps = pin!(timeout_at(deadline, steps.run(received)));
     let mut cut = pin!(connection.handshakes_cut());
@@ -74,7 +85,7 @@ pub(crate) async fn handshake(
         }
         Local::turn();
         steps.as_mut().poll(context).map(|outcome| match outcome {
-            Ok(Ok(established)) => Ok(established),
+            Ok(Ok(finished)) => Ok(finished),
             Ok(Err(report)) => Err(Unopened::Failed(report)),
             Err(_elapsed) => Err(Unopened::Failed(Report::coded(
                 "ERR_TLS_HANDSHAKE_TIMEOUT",
@@ -123,18 +134,29 @@ struct Steps<'a> {
     early: Vec<u8>,
     /// Counts while the handshake goes on.
     admitted: Admitted,
+    stopwatch: Stopwatch,
+    hello: Option<HelloOutline>,
 }
 
 impl Steps<'_> {
-    async fn run(mut self, received: Vec<u8>) -> Result<Box<Established>, Box<Report>> {
+    async fn run(mut self, received: Vec<u8>) -> Result<Finished, Box<Report>> {
         let mut step = self.hello(received).await?;
+        self.stopwatch.lap(Phase::Hello);
         loop {
             step = match step {
-                Step::NeedBytes(need) => self.receive(need).await?,
+                Step::NeedBytes(need) => {
+                    let step = self.receive(need).await?;
+                    self.stopwatch.lap(Phase::Client);
+                    step
+                }
                 Step::Decide(decide) => {
+                    self.hello = HelloOutline::of(decide.hello());
+                    self.connection.tell_start(decide.hello());
                     self.server_name = decide.hello().server_name().map(str::to_owned);
                     if self.ask {
-                        self.asked(decide).await?
+                        let step = self.asked(decide).await?;
+                        self.stopwatch.lap(Phase::Asked);
+                        step
                     } else {
                         match resolve(self.contexts.as_deref(), &decide) {
                             Some(context) => decide.accept(context),
@@ -149,14 +171,18 @@ impl Steps<'_> {
                 Step::Send(outgoing) => {
                     self.answered = true;
                     self.send(outgoing.bytes()).await.map_err(|e| Report::io(&e, "write"))?;
-                    outgoing.sent()
+                    let step = outgoing.sent();
+                    self.stopwatch.lap(Phase::Client);
+                    step
                 }
                 Step::Done(mut established) => {
                     if let Some(session) = established.new_session.take() {
                         self.stored(session).await?;
+                        self.stopwatch.lap(Phase::Asked);
                         established.records.keep(&self.early);
                     }
-                    return Ok(established);
+                    let (phases, hello) = (self.stopwatch.phases(), self.hello);
+                    return Ok(Finished { established, phases, hello });
                 }
                 Step::Failed(failure) => {
                     // The client may be gone: the failure is reported all the same.
@@ -170,6 +196,9 @@ impl Steps<'_> {
     /// The step after the `ClientHello`.
     async fn hello(&mut self, received: Vec<u8>) -> Result<Step, Box<Report>> {
         let connection = self.connection;
+        let mut before = BeforeHello::of(connection);
+        connection.count(|tally| &tally.received.wire, received.len());
+        before.came(received.len());
         let need =
             tls::handshake(tls::HandshakeLimits { client_hello: self.settings.client_hello_size });
         let mut step =
@@ -181,7 +210,9 @@ impl Steps<'_> {
         let waiting = self.admitted.waits(connection);
         let whole = async {
             while let Step::NeedBytes(need) = step {
-                step = receive_step(connection, need).await?;
+                let (next, bytes) = receive_step(connection, need).await?;
+                before.came(bytes);
+                step = next;
             }
             Ok(step)
         };
@@ -225,7 +256,9 @@ impl Steps<'_> {
                 let keep = |bytes: &[u8]| early.extend_from_slice(bytes);
                 match ready!(poll_receive(connection, context, keep)) {
                     Ok(()) if early.len() == before => return Poll::Ready(Err(gone())),
-                    Ok(()) => {}
+                    Ok(()) => {
+                        connection.count(|tally| &tally.received.wire, early.len() - before);
+                    }
                     Err(error) => return Poll::Ready(Err(Report::io(&error, "read"))),
                 }
             }
@@ -240,6 +273,9 @@ impl Steps<'_> {
         };
         if decision.reject_alpn {
             return decide.refuse_protocols();
+        }
+        if let Some(alert) = decision.reject {
+            return decide.reject(alert);
         }
         let answer = Answer {
             alpn: decision.alpn,
@@ -266,7 +302,7 @@ impl Steps<'_> {
         if !self.early.is_empty() {
             return Ok(need.receive(&std::mem::take(&mut self.early)));
         }
-        receive_step(self.connection, need).await
+        receive_step(self.connection, need).await.map(|(step, _)| step)
     }
 
     async fn send(&self, mut bytes: &[u8]) -> std::io::Result<()> {
@@ -275,6 +311,7 @@ impl Steps<'_> {
                 self.connection.transport.poll_send(context, |writer| writer.write(bytes))
             })
             .await?;
+            self.connection.count(|tally| &tally.sent.wire, sent);
             bytes = &bytes[sent..];
         }
         Ok(())
@@ -295,7 +332,7 @@ impl Steps<'_> {
 
     /// The costly part. Handing over costs two thread switches, so under `Auto` a cheap job is
     /// computed here while nothing else of this worker waits.
-    async fn compute(&self, job: tls::Job) -> Result<Step, Box<Report>> {
+    async fn compute(&mut self, job: tls::Job) -> Result<Step, Box<Report>> {
         let engine = &self.connection.host.engine;
         let cost = job.cost();
         let here = match self.settings.offload {
@@ -306,15 +343,16 @@ impl Steps<'_> {
         let panics = engine.panic_on.is_some() && engine.panic_on == self.server_name;
         let run = move || {
             assert!(!panics, "a test asked for this panic");
-            job.run()
+            let started = std::time::Instant::now();
+            (job.run(), started.elapsed())
         };
         if here {
             Local::ring_owed_now();
-            engine.counters.jobs_inline.fetch_add(1, Relaxed);
-            return std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-                .map_err(|_| Report::internal());
+            self.connection.count(|tally| &tally.jobs_inline, 1);
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+            return ran.map(|ran| self.computed(ran)).map_err(|_| Report::internal());
         }
-        engine.counters.jobs_offloaded.fetch_add(1, Relaxed);
+        self.connection.count(|tally| &tally.jobs_offloaded, 1);
         let lane = match cost {
             Cost::Heavy => Lane::Rsa,
             Cost::Light => Lane::Other,
@@ -324,20 +362,52 @@ impl Steps<'_> {
             age: Some(self.settings.queue_age),
             target: Some(self.settings.queue_target),
         };
-        engine.pool.run(lane, patience, run).await.map_err(|error| Report::pool(&error))
+        let ran = engine.pool.run(lane, patience, run).await;
+        ran.map(|ran| self.computed(ran)).map_err(|error| Report::pool(&error))
+    }
+
+    fn computed(&mut self, (step, time): (Step, Duration)) -> Step {
+        self.stopwatch.lap_of_job(time);
+        step
     }
 }
 
-/// The step after the next bytes, or the end.
-async fn receive_step(connection: &Connection, need: NeedBytes) -> Result<Step, Box<Report>> {
+/// What a connection is counted as until its `ClientHello` is whole.
+struct BeforeHello<'a> {
+    _waiting: [Option<Gauge<'a>>; 2],
+    bytes: Gauge<'a>,
+}
+
+impl<'a> BeforeHello<'a> {
+    fn of(connection: &'a Connection) -> Self {
+        Self {
+            _waiting: connection.hold(|tally| &tally.waiting),
+            bytes: Gauge::empty(&connection.host.engine.counters.hello_bytes),
+        }
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.bytes.add(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// The step after the next bytes, which are counted, and how many they were; or after the end.
+async fn receive_step(
+    connection: &Connection,
+    need: NeedBytes,
+) -> Result<(Step, usize), Box<Report>> {
     let mut need = Some(need);
+    let mut count = 0;
     let received = receive(connection, |bytes| {
+        count = bytes.len();
         need.take().map(|need| {
             if bytes.is_empty() { Step::Failed(need.end()) } else { need.receive(bytes) }
         })
     });
-    match received.await {
-        Ok(Some(step)) => Ok(step),
+    let received = received.await;
+    connection.count(|tally| &tally.received.wire, count);
+    match received {
+        Ok(Some(step)) => Ok((step, count)),
         Ok(None) => Err(Report::internal()),
         Err(error) => Err(Report::io(&error, "read")),
     }

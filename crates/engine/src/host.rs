@@ -8,18 +8,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, O
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use offloop_pool::{Histogram, Times};
 use tokio::sync::Semaphore;
 
 use crate::admission::Admitted;
 use crate::asking::{Decision, Question, UNTOLD};
-use crate::connection::{Addresses, Connection, Inline, Settings, Terms};
-use crate::event::{Drained, Event, EventSink};
+use crate::connection::{Addresses, Connection, Handshaken, Inline, Settings, Terms};
+use crate::event::{Drained, Event, EventSink, Start};
 use crate::event_queue::{EVENT, EventQueue, Pushed};
 use crate::listener::{self, BoundAddress, ListenTarget};
 use crate::lock::lock;
 use crate::operation::{Operation, Payload};
 use crate::server::{Server, ServerId, ServerOptions, Stop};
-use crate::shed::{Shed, ShedNews, ShedReason, ShedWatch};
+use crate::shed::{Shed, ShedNews, ShedWatch};
 use crate::sinks::Trace;
 use crate::slots::{ConnectionId, Slots};
 use crate::transport::{Foreign, Transport};
@@ -65,6 +66,8 @@ pub struct Host {
     finishing: Mutex<bool>,
     all_sent: Condvar,
     closed: AtomicBool,
+    tells_starts: AtomicBool,
+    turns: Histogram,
 }
 
 /// How a connection that comes from the host is to be accepted.
@@ -100,6 +103,8 @@ impl Host {
             finishing: Mutex::new(false),
             all_sent: Condvar::new(),
             closed: AtomicBool::new(false),
+            tells_starts: AtomicBool::new(false),
+            turns: Histogram::default(),
         })
     }
 
@@ -258,9 +263,43 @@ impl Host {
         Some(self.connection(id)?.addresses())
     }
 
-    /// Runs `with` on the facts of an open connection.
-    pub fn session<T>(&self, id: ConnectionId, with: impl FnOnce(&tls::Session) -> T) -> Option<T> {
-        self.connection(id)?.session().map(with)
+    /// Runs `with` on what the handshake of an open connection came to.
+    pub fn handshaken<T>(
+        &self,
+        id: ConnectionId,
+        with: impl FnOnce(&Handshaken) -> T,
+    ) -> Option<T> {
+        self.connection(id)?.handshaken().map(with)
+    }
+
+    /// Whether [`Event::Start`] tells of each ClientHello, from the next one on.
+    pub fn set_tell_starts(&self, tell: bool) {
+        self.tells_starts.store(tell, Relaxed);
+    }
+
+    /// Runs `with` on the ClientHello that waits for [`decide`](Self::decide); `None` when none
+    /// does.
+    pub fn client_hello<T>(
+        &self,
+        id: ConnectionId,
+        with: impl FnOnce(&tls::ClientHello) -> T,
+    ) -> Option<T> {
+        self.connection(id)?.question()?.hello(with)
+    }
+
+    /// Slots of its table: as many as connections were known to it at a time.
+    pub fn slots(&self) -> usize {
+        lock(&self.slots).capacity()
+    }
+
+    /// How long its thread was held by each drain and what came of it.
+    pub fn held(&self, time: Duration) {
+        self.turns.record(time);
+    }
+
+    /// What [`held`](Self::held) was told.
+    pub fn turns(&self) -> Times {
+        self.turns.times()
     }
 
     /// Answers [`Event::Hello`]; false when the connection is gone or was answered before.
@@ -358,6 +397,14 @@ impl Host {
         let _taken: bool = self.push_all(event, &[]);
     }
 
+    pub(crate) fn tells_starts(&self) -> bool {
+        self.tells_starts.load(Relaxed)
+    }
+
+    pub(crate) fn push_start(self: &Arc<Self>, start: Start) {
+        self.push(Event::Start(Box::new(start)));
+    }
+
     /// Plaintext of a connection. Small pieces are copied together; a large one gives its buffer
     /// away and leaves an empty one.
     pub(crate) fn push_data(self: &Arc<Self>, id: ConnectionId, plaintext: &mut Vec<u8>) {
@@ -384,9 +431,8 @@ impl Host {
         }
     }
 
-    /// Counts a connection that was shed, and tells the host if it watches.
-    pub(crate) fn shed(self: &Arc<Self>, reason: ShedReason, shed: impl FnOnce() -> Shed) {
-        self.engine.counters.sheds.count(reason);
+    /// Tells the host of a connection that was shed, if it watches.
+    pub(crate) fn shed(self: &Arc<Self>, shed: impl FnOnce() -> Shed) {
         if self.sheds.add(shed) {
             self.push(Event::Shed);
         }

@@ -25,7 +25,9 @@
 //! | `lock` | locking where a panic elsewhere must not spread |
 //! | `sinks` | where key logs and traces go |
 //! | `report` | what is told about a failure |
-//! | `stats` | counters |
+//! | `phases` | where the time of a handshake goes |
+//! | `tally` | what happened: counters and times of the process and of each server |
+//! | `stats` | what is queued in the process |
 #![deny(unsafe_code)]
 
 mod admission;
@@ -40,28 +42,32 @@ mod host;
 mod listener;
 mod lock;
 mod operation;
+mod phases;
 mod report;
 mod server;
 mod shed;
 mod sinks;
 mod slots;
 mod stats;
+mod tally;
 mod transport;
 mod worker;
 
 pub use admission::{AdmissionLimits, Rate};
 pub use adopt::duplicate;
 pub use asking::{Decision, Hello};
-pub use connection::{Addresses, Offload, Settings};
+pub use connection::{Addresses, Handshaken, Offload, Settings};
 pub use engine::{Engine, EngineOptions};
-pub use event::{Drained, Event, EventSink};
+pub use event::{Drained, Event, EventSink, Start};
 pub use host::{Accept, Doorbell, Host};
 pub use listener::{BoundAddress, ListenPlace, ListenTarget};
 pub use offloop_pool as pool;
 pub use offloop_tls as tls;
 pub use operation::{Operation, Payload};
+pub use phases::{Phase, Phases};
 pub use report::Report;
 pub use server::{ServerId, ServerOptions, Stop};
 pub use shed::{Shed, ShedCounts, ShedMode, ShedReason, ShedWatch};
 pub use slots::ConnectionId;
 pub use stats::Stats;
+pub use tally::{FailureKind, Tallied, Tally};

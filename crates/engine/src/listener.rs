@@ -7,7 +7,6 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -99,7 +98,7 @@ async fn accept_all(
     settles: bool,
 ) {
     let server = &lease.server;
-    let _listening = Gauge::hold(&server.host.engine.counters.listeners);
+    let _listening = server.tallies().map(|tally| Gauge::hold(&tally.listeners));
     let mut ended = pin!(ending.notified());
     let mut wait = BACK_OFF;
     loop {
@@ -189,7 +188,6 @@ enum Burst {
 }
 
 fn accept_burst(server: &Arc<Server>, ready: &mut AsyncFdReadyGuard<'_, Socket>) -> Burst {
-    let counters = &server.host.engine.counters;
     for _ in 0..BURST {
         match ready.try_io(|socket| accept(socket.get_ref())) {
             Err(_would_block) => break,
@@ -197,7 +195,7 @@ fn accept_burst(server: &Arc<Server>, ready: &mut AsyncFdReadyGuard<'_, Socket>)
             // Shut down: the server was closed a moment ago, or whoever shares the socket did it.
             Ok(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => return Burst::Closed,
             Ok(Err(error)) => {
-                counters.accept_errors.fetch_add(1, Relaxed);
+                server.count(|tally| &tally.accept_errors);
                 if !is_of_one_client(&error) {
                     let mut report = Report::io(&error, "accept");
                     report.server = server.id;
@@ -213,7 +211,6 @@ fn accept_burst(server: &Arc<Server>, ready: &mut AsyncFdReadyGuard<'_, Socket>)
 
 fn admit(server: &Arc<Server>, socket: Socket) {
     let host = &server.host;
-    let counters = &host.engine.counters;
     if server.is_full() {
         return drop_at_once(server, &socket, ShedReason::MaxConnections);
     }
@@ -229,7 +226,7 @@ fn admit(server: &Arc<Server>, socket: Socket) {
     let worker = host.engine.worker();
     // Registration fails only for want of memory in the kernel: the connection is closed.
     let Ok(socket) = worker.register(socket) else {
-        counters.accept_errors.fetch_add(1, Relaxed);
+        server.count(|tally| &tally.accept_errors);
         return;
     };
     let transport = Transport::Socket(socket);
@@ -254,7 +251,8 @@ fn admit(server: &Arc<Server>, socket: Socket) {
 fn drop_at_once(server: &Server, socket: &Socket, reason: ShedReason) {
     let host = &server.host;
     let addresses = || Addresses::of(socket);
-    host.shed(reason, || Shed { reason, server: server.id, addresses: addresses() });
+    server.tallies().iter().for_each(|tally| tally.sheds.count(reason));
+    host.shed(|| Shed { reason, server: server.id, addresses: addresses() });
     // As Node, each one over the bound; what limits refuse may be a flood.
     if reason == ShedReason::MaxConnections || host.may_tell_shed() {
         let report = Report {

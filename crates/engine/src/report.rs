@@ -1,17 +1,17 @@
 //! What a host is told when something failed.
 
-use std::borrow::Cow;
 use std::io;
 
 use crate::connection::Addresses;
 use crate::shed::ShedReason;
+use crate::tally::FailureKind;
 
 /// One failure, as plain data.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The code that users match, such as `ERR_SSL_NO_SHARED_CIPHER`; `None` for a system error,
     /// which `errno` names.
-    pub code: Option<Cow<'static, str>>,
+    pub code: Option<&'static str>,
     /// What happened, in a sentence; empty for a system error.
     pub message: String,
     /// The positive errno of a system error.
@@ -24,17 +24,15 @@ pub struct Report {
     pub shed: Option<ShedReason>,
     /// The server that the connection came to; 0 for none.
     pub server: u32,
+    /// The connection's number: see [`Handshaken::number`](crate::Handshaken::number).
+    pub connection: u64,
     /// Both ends, where they are known.
     pub addresses: Addresses,
 }
 
 impl Report {
     pub(crate) fn coded(code: &'static str, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self {
-            code: Some(code.into()),
-            message: capped(message.into()),
-            ..Self::default()
-        })
+        Box::new(Self { code: Some(code), message: capped(message.into()), ..Self::default() })
     }
 
     pub(crate) fn io(error: &io::Error, syscall: &'static str) -> Box<Self> {
@@ -49,7 +47,7 @@ impl Report {
 
     pub(crate) fn tls(failure: &offloop_tls::Failure) -> Box<Self> {
         Box::new(Self {
-            code: Some(failure.code().as_str().into()),
+            code: Some(failure.code().as_str()),
             message: capped(failure.to_string()),
             alert: failure.alert().map(offloop_tls::Alert::number),
             ..Self::default()
@@ -67,6 +65,13 @@ impl Report {
             PoolError::Panicked(_) => "ERR_OFFLOOP_INTERNAL",
         };
         Self::coded(code, error.to_string())
+    }
+
+    pub(crate) fn kind(&self) -> FailureKind {
+        match self.code {
+            Some(code) => FailureKind::Code(code),
+            None => FailureKind::System(self.errno.unwrap_or(0)),
+        }
     }
 
     pub(crate) fn internal() -> Box<Self> {

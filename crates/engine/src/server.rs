@@ -1,7 +1,7 @@
 //! A server: contexts and limits for the connections that come to it, and their count.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::admission::{Admission, AdmissionLimits};
 use crate::connection::Settings;
 use crate::host::Host;
 use crate::lock::lock;
+use crate::tally::{Tally, add};
 use crate::tls::ContextTable;
 
 /// Names a server of one host; greater than 0.
@@ -35,6 +36,8 @@ pub struct ServerOptions {
     pub keep_alive: Option<Duration>,
     /// More connections than these are closed as they come. Default: no bound.
     pub max_connections: Option<usize>,
+    /// Counts what happens to it. Default: one of its own.
+    pub tally: Arc<Tally>,
 }
 
 pub(crate) struct Server {
@@ -44,6 +47,7 @@ pub(crate) struct Server {
     pub(crate) admission: Arc<Admission>,
     pub(crate) no_delay: bool,
     pub(crate) keep_alive: Option<Duration>,
+    pub(crate) tally: Arc<Tally>,
     contexts: RwLock<Arc<ContextTable>>,
     /// The host decides how each ClientHello is answered.
     asks: AtomicBool,
@@ -87,6 +91,7 @@ impl Server {
             admission: Admission::new(&options.admission),
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
+            tally: options.tally,
             contexts: RwLock::new(Arc::new(options.contexts)),
             asks: AtomicBool::new(false),
             max_connections: AtomicUsize::new(options.max_connections.unwrap_or(usize::MAX)),
@@ -136,6 +141,17 @@ impl Server {
     /// Resolves when handshakes that go on now are to end.
     pub(crate) fn cut(&self) -> Notified<'_> {
         self.cut.notified()
+    }
+
+    /// The process' numbers and this server's.
+    pub(crate) fn tallies(&self) -> [&Tally; 2] {
+        [&self.host.engine.tally, &self.tally]
+    }
+
+    pub(crate) fn count(&self, counter: fn(&Tally) -> &AtomicU64) {
+        for tally in self.tallies() {
+            add(counter(tally), 1);
+        }
     }
 
     /// Held by each connection of the server while it lives.

@@ -37,7 +37,7 @@ pub enum ShedReason {
 }
 
 impl ShedReason {
-    /// All of them, in the order of [`Stats::sheds`](crate::Stats::sheds).
+    /// All of them, in the order of [`Tallied::sheds`](crate::Tallied::sheds).
     pub const ALL: [Self; 11] = [
         Self::MaxConnections,
         Self::Handshakes,

@@ -54,6 +54,11 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Entries, free ones included.
+    pub(crate) fn capacity(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().filter_map(|entry| entry.value.as_ref())
     }

@@ -58,7 +58,7 @@ fn a_decision_brings_the_context_where_the_server_has_none() {
     let client = test.connecting(address, &test.tls12_client());
     let id = test.asked();
     assert!(test.host.decide(id, Decision::default()));
-    assert_eq!(test.failed(id).code.as_deref(), Some("ERR_SSL_NO_SHARED_CIPHER"));
+    assert_eq!(test.failed(id).code, Some("ERR_SSL_NO_SHARED_CIPHER"));
     assert!(client.join().unwrap().is_err());
 }
 
@@ -87,7 +87,7 @@ fn a_name_without_a_context_is_refused() {
     let client = test.connecting(address, &test.tls12_client());
     let is_failed = |event: &Event| {
         matches!(event, Event::Failed { id: None, report }
-            if report.code.as_deref() == Some("ERR_SSL_NO_SHARED_CIPHER"))
+            if report.code == Some("ERR_SSL_NO_SHARED_CIPHER"))
     };
     test.drain_until(|sink| sink.events.iter().any(is_failed));
     assert!(client.join().unwrap().is_err());
@@ -113,7 +113,7 @@ fn a_hello_that_nobody_answers_times_out() {
         test.listen_asking(|options| options.settings.timeout = Duration::from_secs(1));
     let client = test.connecting(address, &test.client);
     let id = test.asked();
-    assert_eq!(test.failed(id).code.as_deref(), Some("ERR_TLS_HANDSHAKE_TIMEOUT"));
+    assert_eq!(test.failed(id).code, Some("ERR_TLS_HANDSHAKE_TIMEOUT"));
     assert!(!test.host.decide(id, Decision::default()));
     assert!(client.join().unwrap().is_err());
     eventually(|| test.host.connection_count(server) == 0);
@@ -127,7 +127,7 @@ fn a_client_that_leaves_while_its_hello_waits_is_noticed() {
     client.conn.write_tls(&mut client.sock).unwrap();
     let id = test.asked();
     drop(client);
-    assert_eq!(test.failed(id).code.as_deref(), Some("ECONNRESET"));
+    assert_eq!(test.failed(id).code, Some("ECONNRESET"));
     assert!(!test.host.decide(id, Decision::default()));
     eventually(|| test.host.connection_count(server) == 0);
 }
@@ -173,7 +173,7 @@ fn a_host_that_closes_ends_what_waits_for_it() {
     test.asked();
     test.host.close();
     assert!(is_closed(&client.sock));
-    eventually(|| test.engine.stats().connections == 0);
+    eventually(|| test.engine.tally().connections == 0);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_session_is_stored_before_its_connection_opens_and_resumed_by_its_id() {
     let store = || Decision { store_session: true, ..Decision::default() };
     assert!(test.host.decide(test.asked(), store()));
     let (id, NewSession { id: session_id, data }) = test.new_session();
-    assert!(test.host.session(id, |_| ()).is_none(), "it is not open yet");
+    assert!(test.host.handshaken(id, |_| ()).is_none(), "it is not open yet");
     assert!(test.host.proceed(id));
     assert!(!test.host.proceed(id), "it is answered once");
     assert_eq!(test.opened(), id);
@@ -198,7 +198,7 @@ fn a_session_is_stored_before_its_connection_opens_and_resumed_by_its_id() {
     assert_eq!(hello.client.session_id(), session_id);
     assert!(test.host.decide(id, Decision { session: Some(data), ..store() }));
     assert_eq!(test.opened(), id);
-    assert_eq!(test.host.session(id, |session| session.resumed), Some(true));
+    assert_eq!(test.host.handshaken(id, |done| done.session.resumed), Some(true));
     let client = client.join().unwrap().unwrap();
     assert_eq!(client.conn.handshake_kind(), Some(HandshakeKind::Resumed));
 }
@@ -212,7 +212,7 @@ fn a_session_that_nobody_stores_times_out() {
     let decision = Decision { store_session: true, ..Decision::default() };
     assert!(test.host.decide(test.asked(), decision));
     let (id, _) = test.new_session();
-    assert_eq!(test.failed(id).code.as_deref(), Some("ERR_TLS_HANDSHAKE_TIMEOUT"));
+    assert_eq!(test.failed(id).code, Some("ERR_TLS_HANDSHAKE_TIMEOUT"));
     assert!(!test.host.proceed(id));
     assert!(client.join().unwrap().is_err());
 }
@@ -234,7 +234,7 @@ fn a_client_that_leaves_while_its_session_is_stored_is_noticed() {
     }
     let (id, _) = test.new_session();
     drop(client);
-    assert_eq!(test.failed(id).code.as_deref(), Some("ECONNRESET"));
+    assert_eq!(test.failed(id).code, Some("ECONNRESET"));
     assert!(!test.host.proceed(id));
     eventually(|| test.host.connection_count(server) == 0);
 }
@@ -291,14 +291,14 @@ fn a_server_that_was_closed_leaves_the_descriptor_to_whoever_else_has_it() {
     let _first = test.connect(address);
     let first = test.opened();
     test.host.close_server(server, Stop::AtOnce);
-    eventually(|| test.engine.stats().listeners == 0);
+    eventually(|| test.engine.tally().listeners == 0);
 
     listener.set_nonblocking(false).unwrap();
     let mut client = start_client(&test.client, address);
     client.conn.write_tls(&mut client.sock).unwrap();
     let (mut accepted, _) = listener.accept().unwrap();
     accepted.read_exact(&mut [0]).unwrap();
-    assert!(test.host.session(first, |_| ()).is_some(), "what was open is open");
+    assert!(test.host.handshaken(first, |_| ()).is_some(), "what was open is open");
 }
 
 #[derive(Debug, Default)]

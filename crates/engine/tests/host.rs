@@ -56,7 +56,7 @@ fn a_server_is_closed_when_its_last_connection_is_gone() {
     test.host.submit([destroy].into_iter(), |_| {});
     let closed = |event: &Event| matches!(event, Event::ServerClosed(id) if *id == server);
     test.drain_until(|sink| sink.events.iter().any(closed));
-    assert_eq!(test.engine.stats().listeners, 0);
+    assert_eq!(test.engine.tally().listeners, 0);
 }
 
 #[test]
@@ -90,12 +90,12 @@ fn a_host_that_closes_leaves_nothing_behind() {
     half_open.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut open = test.connect(address);
     open.write_all(&[7; 100_000]).unwrap();
-    let stats = || test.engine.stats();
-    eventually(|| stats().received_bytes_queued > 100_000 && stats().handshaking == 1);
+    let (stats, tally) = (|| test.engine.stats(), || test.engine.tally());
+    eventually(|| stats().received_bytes_queued > 100_000 && tally().handshaking == 1);
     test.host.close();
     assert!(is_closed(&half_open));
     eventually(|| {
-        let stats = stats();
-        (stats.connections, stats.listeners, stats.received_bytes_queued) == (0, 0, 0)
+        let tally = tally();
+        (tally.connections, tally.listeners, stats().received_bytes_queued) == (0, 0, 0)
     });
 }

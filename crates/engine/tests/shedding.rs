@@ -18,7 +18,7 @@ fn listen(test: &TestHost, change: impl FnOnce(&mut ServerOptions)) -> SocketAdd
 }
 
 fn shed(test: &TestHost, reason: ShedReason) -> u64 {
-    test.engine.stats().sheds[reason as usize]
+    test.engine.tally().sheds[reason as usize]
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn who_watches_hears_of_a_flood_once() {
     let address = listen(&test, |options| options.admission.handshakes = 1);
     test.host.watch_sheds(true);
     let _only = TcpStream::connect(address).unwrap();
-    eventually(|| test.engine.stats().handshaking == 1);
+    eventually(|| test.engine.tally().handshaking == 1);
     // The reset may come before connect(2) has returned.
     let clients: Vec<_> = (0..300).map(|_| TcpStream::connect(address)).collect();
     eventually(|| shed(&test, ShedReason::Handshakes) == 300);
@@ -53,7 +53,7 @@ fn who_has_waited_longest_for_its_hello_goes() {
     let test = TestHost::new(EngineOptions::default());
     let address = listen(&test, |options| options.admission.waiting_for_hello = 1);
     let longest = TcpStream::connect(address).unwrap();
-    eventually(|| test.engine.stats().handshaking == 1);
+    eventually(|| test.engine.tally().handshaking == 1);
     let next = TcpStream::connect(address).unwrap();
     assert!(is_closed(&longest));
     eventually(|| shed(&test, ShedReason::WaitingForHello) == 1);

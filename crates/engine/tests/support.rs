@@ -216,6 +216,7 @@ pub(crate) fn server_options(contexts: ContextTable) -> ServerOptions {
         no_delay: true,
         keep_alive: None,
         max_connections: None,
+        tally: Arc::default(),
     }
 }
 

@@ -140,10 +140,11 @@ fn named<T>(names: Option<&[String]>, parse: impl Fn(&str) -> Result<T>) -> Resu
 }
 
 fn parse_identity(native: &NativeIdentity) -> Result<Identity> {
-    let key = PrivateKeyDer::try_from(native.key.to_vec()).map_err(|reason| {
+    // The copy is wiped when it is dropped; JavaScript wipes what it passed.
+    let key = PrivateKeyDer::try_from(&*native.key).map_err(|reason| {
         coded("ERR_OSSL_UNSUPPORTED", format!("key must be a private key as PKCS#8 DER: {reason}"))
     })?;
-    Ok(Identity { chain: certificates(&native.chain), key })
+    Ok(Identity { chain: certificates(&native.chain), key: key.clone_key().into() })
 }
 
 fn certificates(der: &[Uint8Array]) -> Vec<CertificateDer<'static>> {

@@ -1,13 +1,12 @@
 //! How a ClientHello is to be answered, as JavaScript says it, and the hello as JavaScript sees it.
 
-use std::fmt::Write;
-
 use napi::bindgen_prelude::{Buffer, Uint8Array};
 use napi_derive::napi;
-use offloop_engine::tls::{CertificateDer, ServerContext};
-use offloop_engine::{Decision, Hello};
+use offloop_engine::tls::{Alert, CertificateDer, ClientHello, Hex, ServerContext};
+use offloop_engine::{Decision, Hello, Start};
 use serde::Serialize;
 
+use crate::report::JsonAddresses;
 use crate::{Result, coded};
 
 /// An answer to a `Hello` record.
@@ -18,6 +17,8 @@ pub struct NativeDecision {
     pub alpn: Option<String>,
     /// No protocol suits: the client gets the alert `no_application_protocol`. Default: false.
     pub reject_alpn: Option<bool>,
+    /// The client is refused with this alert, by its number. Default: it is not.
+    pub reject: Option<u8>,
     /// An OCSP response to staple, DER.
     pub ocsp: Option<Uint8Array>,
     /// The TLS 1.2 session to resume: what a `NewSession` record carried for the hello's id.
@@ -36,6 +37,7 @@ impl NativeDecision {
             context,
             alpn: self.alpn.as_deref().map(latin1).transpose()?,
             reject_alpn: self.reject_alpn.unwrap_or(false),
+            reject: self.reject.map(Alert::from),
             ocsp: self.ocsp.map(|response| response.to_vec()),
             session: self.session.map(|session| session.to_vec()),
             store_session: self.store_session,
@@ -66,6 +68,7 @@ impl NativeCertificates {
 #[serde(rename_all = "camelCase")]
 struct Json<'a> {
     server: u32,
+    connection: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     servername: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,29 +83,60 @@ struct Json<'a> {
 const ALPN_BYTES: usize = 8 * 1024;
 
 pub(crate) fn to_json(hello: &Hello) -> Vec<u8> {
-    let Hello { server, client, .. } = hello;
-    let mut left = ALPN_BYTES;
-    let protocols = client.alpn().iter().map_while(|name| {
-        left = left.checked_sub(name.len())?;
-        Some(name.iter().copied().map(char::from).collect())
-    });
+    let Hello { server, connection, client, .. } = hello;
     let json = Json {
         server: *server,
+        connection: *connection,
         servername: client.server_name(),
-        alpn: client.offers_alpn().then(|| protocols.collect()),
-        session_id: (!client.session_id().is_empty()).then(|| hex(client.session_id())),
+        alpn: protocols(client),
+        session_id: (!client.session_id().is_empty()).then(|| Hex(client.session_id()).to_string()),
         ticket: client.offers_ticket(),
         ocsp: client.requests_ocsp(),
     };
     serde_json::to_vec(&json).expect("strings and numbers always serialise")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to memory doesn't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StartJson<'a> {
+    server: u32,
+    connection: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servername: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpn: Option<Vec<String>>,
+    ja3_hash: String,
+    ja4: String,
+    #[serde(flatten)]
+    addresses: JsonAddresses,
+}
+
+pub(crate) fn start_to_json(start: &Start) -> Vec<u8> {
+    let Start { server, connection, client, addresses } = start;
+    let json = StartJson {
+        server: *server,
+        connection: *connection,
+        servername: client.server_name(),
+        alpn: protocols(client),
+        ja3_hash: client.ja3_hash(),
+        ja4: client.ja4(),
+        addresses: (*addresses).into(),
+    };
+    serde_json::to_vec(&json).expect("strings and numbers always serialise")
+}
+
+fn protocols(client: &ClientHello) -> Option<Vec<String>> {
+    let mut left = ALPN_BYTES;
+    let protocols = client.alpn().iter().map_while(|name| {
+        left = left.checked_sub(name.len())?;
+        Some(latin1_text(name))
+    });
+    client.offers_alpn().then(|| protocols.collect())
+}
+
+/// Names of protocols are bytes; Node shows them so.
+pub(crate) fn latin1_text(name: &[u8]) -> String {
+    name.iter().copied().map(char::from).collect()
 }
 
 fn latin1(name: &str) -> Result<Vec<u8>> {

@@ -17,6 +17,7 @@ use crate::configuration::engine;
 use crate::context::{NativeContext, only, table};
 use crate::decision::{NativeCertificates, NativeDecision};
 use crate::doorbell::NodeDoorbell;
+use crate::handshake::{NativeHandshake, NativeHello};
 use crate::operations::Decoder;
 use crate::options::{
     EINVAL, NativeAcceptOptions, NativeAddresses, NativeListenTarget, NativeListening,
@@ -25,7 +26,7 @@ use crate::options::{
 use crate::records::{Encoder, STRIDE};
 use crate::session::{NativeSession, facts};
 use crate::sheds::NativeSheds;
-use crate::stats::NativeStats;
+use crate::stats::{NativeStats, NativeTally};
 use crate::{Result, coded};
 
 /// One for each Node environment (main thread or worker).
@@ -116,8 +117,10 @@ impl Hub {
         &self,
         options: NativeServerOptions,
         context: Option<&NativeContext>,
+        tally: &NativeTally,
     ) -> Result<u32> {
-        Ok(self.host.create_server(options.parse(only(context))?))
+        let options = options.parse(only(context), Arc::clone(&tally.tally))?;
+        Ok(self.host.create_server(options))
     }
 
     /// Its contexts from the next ClientHello on. Names are case-insensitive, `*.` covers one
@@ -296,13 +299,40 @@ impl Hub {
     /// not authorized, the server name, the ALPN protocol; null when its number is stale.
     #[napi]
     pub fn facts(&self, slot: u32, generation: u32) -> Option<String> {
-        self.host.session(ConnectionId { slot, generation }, facts)
+        self.host.handshaken(ConnectionId { slot, generation }, |done| facts(&done.session))
     }
 
     /// The facts of an open connection; null when its number is stale.
     #[napi]
     pub fn session(&self, slot: u32, generation: u32) -> Option<NativeSession> {
-        self.host.session(ConnectionId { slot, generation }, |session| NativeSession::from(session))
+        let id = ConnectionId { slot, generation };
+        self.host.handshaken(id, |done| NativeSession::from(&done.session))
+    }
+
+    /// What the handshake of an open connection came to; null when its number is stale.
+    #[napi]
+    pub fn handshake(&self, slot: u32, generation: u32) -> Option<NativeHandshake> {
+        let id = ConnectionId { slot, generation };
+        self.host.handshaken(id, |done| NativeHandshake::from(done))
+    }
+
+    /// The ClientHello of a `Hello` record that waits; null when it waits no longer.
+    #[napi]
+    pub fn client_hello(&self, slot: u32, generation: u32) -> Option<NativeHello> {
+        let id = ConnectionId { slot, generation };
+        self.host.client_hello(id, |hello| NativeHello::from(hello))
+    }
+
+    /// Do `Start` records tell of each ClientHello, from the next one on?
+    #[napi]
+    pub fn set_tell_starts(&self, tell: bool) {
+        self.host.set_tell_starts(tell);
+    }
+
+    /// A turn held the event loop for so many microseconds.
+    #[napi]
+    pub fn held(&self, micros: f64) {
+        self.host.held(Duration::try_from_secs_f64(micros / 1e6).unwrap_or_default());
     }
 
     /// Do `Shed` records tell of connections that are shed? Default: no.
@@ -329,10 +359,10 @@ impl Hub {
         self.host.close();
     }
 
-    /// Counters of the whole process.
+    /// Figures of the whole process.
     #[napi]
     pub fn stats(&self) -> Result<NativeStats> {
-        Ok(NativeStats::of(&*engine()?))
+        Ok(NativeStats::of(&*engine()?, &self.host))
     }
 }
 

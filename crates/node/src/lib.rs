@@ -5,6 +5,7 @@ mod configuration;
 mod context;
 mod decision;
 mod doorbell;
+mod handshake;
 mod hub;
 mod operations;
 mod options;
@@ -14,7 +15,8 @@ mod records;
 mod report;
 mod session;
 mod sheds;
-mod stats;
+// As `pkcs12`.
+pub mod stats;
 mod ticket_keys;
 
 use mimalloc::MiMalloc;

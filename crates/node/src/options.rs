@@ -1,13 +1,14 @@
 //! Plain data that crosses the border downwards, and its conversion.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use napi_derive::napi;
 use offloop_engine::tls::ContextTable;
 use offloop_engine::{
     Accept, Addresses, AdmissionLimits, BoundAddress, ListenPlace, ListenTarget, Offload, Rate,
-    ServerOptions, Settings, ShedMode,
+    ServerOptions, Settings, ShedMode, Tally,
 };
 
 use crate::{Result, coded};
@@ -131,7 +132,7 @@ pub struct NativeServerOptions {
 }
 
 impl NativeServerOptions {
-    pub(crate) fn parse(&self, contexts: ContextTable) -> Result<ServerOptions> {
+    pub(crate) fn parse(&self, contexts: ContextTable, tally: Arc<Tally>) -> Result<ServerOptions> {
         Ok(ServerOptions {
             contexts,
             settings: self.settings.parse()?,
@@ -141,6 +142,7 @@ impl NativeServerOptions {
                 .keep_alive
                 .then(|| Duration::from_millis(self.keep_alive_initial_delay.into())),
             max_connections: self.max_connections.map(|max| max as usize),
+            tally,
         })
     }
 }

@@ -41,8 +41,11 @@ pub enum EventKind {
     NewSession = 15,
     /// Secrets, a line in the format of NSS' key log. Value: payload bytes.
     Keylog = 16,
+    /// Slot: server id, 0 for none. A handshake begins, where that is told. Value: payload bytes,
+    /// JSON.
+    Start = 17,
     /// Connections were shed: `sheds` tells which.
-    Shed = 17,
+    Shed = 18,
 }
 
 /// Numbers of a record.
@@ -165,6 +168,10 @@ impl EventSink for Encoder<'_> {
                 let length = u8::try_from(session.id.len()).unwrap_or(0);
                 let payload = [&[length], &*session.id, &session.data].concat();
                 self.whole(EventKind::NewSession, *id, &payload)
+            }
+            Event::Start(start) => {
+                let slot = server_slot(start.server);
+                self.whole(EventKind::Start, slot, &decision::start_to_json(start))
             }
             Event::KeyLog { id, line } => self.whole(EventKind::Keylog, *id, line.as_bytes()),
             Event::Error { id, report } => self.reported(EventKind::Error, *id, report),

@@ -8,6 +8,8 @@ use serde::Serialize;
 struct Json<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     server: u32,
+    #[serde(skip_serializing_if = "is_no_connection")]
+    connection: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -28,7 +30,7 @@ struct Json<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct JsonAddresses {
+pub(crate) struct JsonAddresses {
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,24 +41,35 @@ struct JsonAddresses {
     local_port: Option<u16>,
 }
 
+impl From<Addresses> for JsonAddresses {
+    fn from(Addresses { remote, local }: Addresses) -> Self {
+        Self {
+            remote_address: remote.map(|address| address.ip().to_string()),
+            remote_port: remote.map(|address| address.port()),
+            local_address: local.map(|address| address.ip().to_string()),
+            local_port: local.map(|address| address.port()),
+        }
+    }
+}
+
 pub(crate) fn to_json(report: &Report) -> Vec<u8> {
-    let Addresses { remote, local } = report.addresses;
     let json = Json {
         server: report.server,
-        code: report.code.as_deref(),
+        connection: report.connection,
+        code: report.code,
         message: &report.message,
         errno: report.errno.map(|errno| -errno),
         syscall: report.syscall,
         alert: report.alert,
         shed: report.shed.map(ShedReason::name),
-        addresses: JsonAddresses {
-            remote_address: remote.map(|address| address.ip().to_string()),
-            remote_port: remote.map(|address| address.port()),
-            local_address: local.map(|address| address.ip().to_string()),
-            local_port: local.map(|address| address.port()),
-        },
+        addresses: report.addresses.into(),
     };
     serde_json::to_vec(&json).expect("strings and numbers always serialise")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_no_connection(number: &u64) -> bool {
+    *number == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

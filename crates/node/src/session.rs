@@ -4,6 +4,8 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use offloop_engine::tls::{CertificateDer, Code, Session};
 
+use crate::decision::latin1_text;
+
 /// What was agreed in the handshake.
 #[napi(object)]
 pub struct NativeSession {
@@ -44,11 +46,7 @@ impl From<&Session> for NativeSession {
             cipher_name: session.cipher.name.to_owned(),
             cipher_standard_name: session.cipher.standard_name.to_owned(),
             cipher_version: session.cipher.version.to_owned(),
-            // ALPN names are bytes; Node shows them as latin1.
-            alpn: session
-                .alpn
-                .as_deref()
-                .map(|name| name.iter().copied().map(char::from).collect()),
+            alpn: session.alpn.as_deref().map(latin1_text),
             servername: session.server_name.as_deref().map(str::to_owned),
             resumed: session.resumed,
             group: session.group.map(str::to_owned),

@@ -9,7 +9,10 @@ use crate::identity::{KeyKind, OwnChain};
 use crate::reader::Reader;
 use crate::signature_scheme::shared_schemes;
 use crate::tickets::ResumedTicket;
-use crate::{Alert, ClientHello, Code, Cost, Failure, ProtocolVersion, ServerContext};
+use crate::{
+    Alert, ClientHello, Code, Cost, Failure, KeyType, ProtocolVersion, ServerContext,
+    SignatureScheme as OwnScheme,
+};
 
 /// How a ClientHello is answered: with which identity, and whether its session is resumed.
 ///
@@ -27,6 +30,15 @@ pub(crate) struct Choice {
     full_cost: Cost,
     /// What is told of the schemes of both ends.
     shared_schemes: Box<[u16]>,
+    /// What a full handshake is signed with.
+    signature: Option<Signature>,
+}
+
+/// The key and the scheme of this end's signature.
+#[derive(Clone, Copy)]
+pub(crate) struct Signature {
+    pub(crate) key_type: KeyType,
+    pub(crate) scheme: OwnScheme,
 }
 
 struct Resumption {
@@ -65,6 +77,10 @@ impl Choice {
         std::mem::take(&mut self.shared_schemes)
     }
 
+    pub(crate) fn signature(&self) -> Option<Signature> {
+        self.signature
+    }
+
     /// `stored` is what the caller's store has under the hello's session id.
     ///
     /// Fails if the context has no identity.
@@ -98,7 +114,8 @@ impl Choice {
         };
         let own = OwnChain::of(&chosen.identity);
         let fresh = Arc::clone(&chosen.fresh);
-        Ok(Self { version, resumption, fresh, own, full_cost, shared_schemes })
+        let signature = chosen.identity.signature(&offered_schemes(hello, version));
+        Ok(Self { version, resumption, fresh, own, full_cost, shared_schemes, signature })
     }
 
     pub(crate) fn cost(&self) -> Cost {

@@ -151,6 +151,34 @@ impl ClientHello {
         Some(hello)
     }
 
+    /// What [`HelloOutline`](crate::HelloOutline) wrote.
+    pub(crate) fn from_outline(mut reader: Reader<'_>) -> Option<Self> {
+        let legacy_version = reader.u16()?;
+        let mut numbers = || Reader(reader.vec16()?).u16s();
+        let mut hello = Self {
+            legacy_version,
+            cipher_suites: numbers()?,
+            extensions: numbers()?,
+            supported_versions: numbers()?,
+            groups: numbers()?,
+            signature_schemes: numbers()?,
+            key_shares: numbers()?,
+            point_formats: reader.vec16()?.to_vec(),
+            ..Self::default()
+        };
+        let name = std::str::from_utf8(reader.vec16()?).ok()?;
+        hello.server_name = (!name.is_empty()).then(|| name.to_owned());
+        while !reader.is_empty() {
+            hello.alpn.push(reader.vec16()?.to_vec());
+        }
+        Some(hello)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_alpn(alpn: Vec<Vec<u8>>) -> Self {
+        Self { alpn, ..Self::default() }
+    }
+
     fn read_extension(&mut self, number: u16, mut contents: Reader<'_>) -> Option<()> {
         match number {
             extension::SERVER_NAME => self.server_name = read_server_name(contents)?,

@@ -55,7 +55,7 @@ impl ServerContext {
         check_alpn(&options.alpn)?;
         check_lifetime(options.session_lifetime)?;
 
-        let keys = options.identities.iter().map(|identity| &identity.key);
+        let keys = options.identities.iter().map(|identity| &*identity.key);
         let session_key = TicketKey::of_private_keys(keys)
             .ok_or_else(|| ContextError::Internal("no session key can be derived".into()))?;
         let identities = options

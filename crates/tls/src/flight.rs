@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rustls::{Error, HandshakeKind, InvalidMessage, ServerConnection};
 
-use crate::choice::ChosenConfig;
+use crate::choice::{ChosenConfig, Signature};
 use crate::client_certificates::take_refusal;
 use crate::client_hello::extension;
 use crate::handshake::Hello;
@@ -24,6 +24,7 @@ pub(crate) struct ClientFlight {
     server_name: Option<Box<str>>,
     own: OwnChain,
     shared_schemes: Box<[u16]>,
+    signature: Option<Signature>,
     sessions: Option<Arc<StoredSessions>>,
     trace: Option<Box<Trace>>,
     inbound: Inbound,
@@ -59,7 +60,7 @@ impl ClientFlight {
             trace.received(&records);
         }
         let (own, retry_cost) = (choice.own_chain(), choice.retry_cost());
-        let shared_schemes = choice.take_shared_schemes();
+        let (shared_schemes, signature) = (choice.take_shared_schemes(), choice.signature());
         let ChosenConfig { config, stored } = choice.into_config(&context);
         let catches = answer.store_session && stores_session(&hello, version, &context);
         let sessions =
@@ -75,6 +76,7 @@ impl ClientFlight {
                     server_name: hello.server_name().map(Box::from),
                     own,
                     shared_schemes,
+                    signature,
                     sessions,
                     trace,
                     inbound,
@@ -181,12 +183,13 @@ impl ClientFlight {
             server_name,
             own,
             shared_schemes,
+            signature,
             sessions,
             trace,
             inbound,
             ..
         } = self;
-        match Session::new(&connection, &context, server_name, own, shared_schemes) {
+        match Session::new(&connection, &context, server_name, own, shared_schemes, signature) {
             Ok(session) => {
                 let caught = sessions.and_then(|sessions| sessions.take_caught());
                 let new_session = caught.and_then(|caught| {

@@ -7,11 +7,13 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use crate::certificate::Certificate;
+use crate::choice::Signature;
 use crate::rsa_key::modulus_bits;
 use crate::signature_scheme::PreferringKey;
-use crate::{ContextError, SignatureScheme as OwnScheme};
+use crate::{ContextError, KeyType, SignatureScheme as OwnScheme};
 
 /// A certificate chain and the private key of its first certificate.
 pub struct Identity {
@@ -19,7 +21,7 @@ pub struct Identity {
     /// left out.
     pub chain: Vec<CertificateDer<'static>>,
     /// The private key: PKCS#8, PKCS#1 or SEC1. Wiped from memory when it is dropped.
-    pub key: PrivateKeyDer<'static>,
+    pub key: Zeroizing<PrivateKeyDer<'static>>,
 }
 
 impl Identity {
@@ -29,7 +31,7 @@ impl Identity {
     /// [`ContextError`] with the codes of `tls.createSecureContext`. Whether the key fits the
     /// certificate is checked by [`ServerContext::new`](crate::ServerContext::new).
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, ContextError> {
-        Ok(Self { chain: certificates_from_pem(cert)?, key: key_from_pem(key)? })
+        Ok(Self { chain: certificates_from_pem(cert)?, key: key_from_pem(key)?.into() })
     }
 }
 
@@ -64,7 +66,8 @@ impl CheckedIdentity {
         let Identity { chain, key } = identity;
         check_chain(&chain)?;
         check_key_size(&key)?;
-        let key = load_key(key, provider)?;
+        // rustls wipes its copy too.
+        let key = load_key(key.clone_key(), provider)?;
         if !fits(&chain[0], &*key) {
             return Err(ContextError::KeyMismatch);
         }
@@ -80,6 +83,13 @@ impl CheckedIdentity {
 
     pub(crate) fn signs_one_of(&self, schemes: &[SignatureScheme]) -> bool {
         self.key.key.choose_scheme(schemes).is_some()
+    }
+
+    /// What it will sign with for a client that takes `schemes`.
+    pub(crate) fn signature(&self, schemes: &[SignatureScheme]) -> Option<Signature> {
+        let number = self.key.key.choose_scheme(schemes)?.scheme().into();
+        let scheme = OwnScheme::from_number(number)?;
+        Some(Signature { key_type: KeyType::from_rustls(self.algorithm())?, scheme })
     }
 
     pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {

@@ -4,6 +4,7 @@ use p12_keystore::error::Error;
 use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKeyBag};
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use crate::identity::{fits, load_key};
 use crate::{ContextError, Identity};
@@ -11,7 +12,7 @@ use crate::{ContextError, Identity};
 /// What a PKCS#12 file holds (RFC 7292): the `pfx` option of `tls.createSecureContext`.
 pub struct Pkcs12 {
     /// The first private key as PKCS#8. Wiped from memory when it is dropped.
-    pub key: PrivateKeyDer<'static>,
+    pub key: Zeroizing<PrivateKeyDer<'static>>,
     /// The key's certificate, then all others in the order of the file.
     pub chain: Vec<CertificateDer<'static>>,
     /// All certificates but the key's own. `node:tls` trusts them to sign those of clients.
@@ -69,7 +70,7 @@ pub fn parse_pkcs12(data: &[u8], passphrase: Option<&str>) -> Result<Pkcs12, Con
     let archive = Pkcs12Archive::from_pkcs12(data, passphrase.unwrap_or_default())
         .map_err(|error| fault(&error))?;
     let key_bag = archive.keys.first().ok_or(Pkcs12Fault::NoKey)?;
-    let key = PrivateKeyDer::Pkcs8(key_bag.key.as_der().to_vec().into());
+    let key = Zeroizing::new(PrivateKeyDer::Pkcs8(key_bag.key.as_der().to_vec().into()));
     let own = own_certificate(&archive.certs, key_bag, &key).ok_or(Pkcs12Fault::NoCertificate)?;
 
     let mut authorities: Vec<_> = archive.certs.iter().map(der).collect();

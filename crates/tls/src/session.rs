@@ -1,9 +1,11 @@
 use rustls::{HandshakeKind, ServerConnection};
 use rustls_pki_types::CertificateDer;
 
+use crate::choice::Signature;
 use crate::identity::OwnChain;
 use crate::{
-    CipherInfo, CipherSuite, Code, Failure, Group, ProtocolVersion, ServerContext, SignatureScheme,
+    CipherInfo, CipherSuite, Code, Failure, Group, KeyType, ProtocolVersion, ServerContext,
+    SignatureScheme,
 };
 
 /// What was agreed in a handshake.
@@ -12,7 +14,9 @@ use crate::{
 pub struct Session {
     /// The protocol version.
     pub protocol: ProtocolVersion,
-    /// The cipher suite, as `getCipher()` returns it.
+    /// The cipher suite.
+    pub suite: CipherSuite,
+    /// The same as `getCipher()` returns it.
     pub cipher: &'static CipherInfo,
     /// The protocol chosen with ALPN, or `None` if the client offered none.
     pub alpn: Option<Box<[u8]>>,
@@ -22,6 +26,10 @@ pub struct Session {
     pub resumed: bool,
     /// OpenSSL's name of the key exchange group; `None` in a resumed TLS 1.2 session.
     pub group: Option<&'static str>,
+    /// The type of the key that this end signed with; `None` in a resumed session.
+    pub key_type: Option<KeyType>,
+    /// The scheme of that signature; `None` in a resumed session.
+    pub signature_scheme: Option<SignatureScheme>,
     /// The client's chain, its own certificate first; empty (and without memory) if it sent none.
     pub peer_certificates: Box<[CertificateDer<'static>]>,
     /// Whether the client's certificate was asked for, came and verified.
@@ -58,6 +66,7 @@ impl Session {
         server_name: Option<Box<str>>,
         own: OwnChain,
         shared_schemes: Box<[u16]>,
+        signature: Option<Signature>,
     ) -> Result<Self, Failure> {
         let unfinished = || Failure::from(&rustls::Error::HandshakeNotComplete);
         let suite = connection
@@ -66,6 +75,7 @@ impl Session {
             .ok_or_else(unfinished)?;
         let peer_certificates: Box<[_]> = connection.peer_certificates().unwrap_or(&[]).into();
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let signature = signature.filter(|_| !resumed);
         let verifier = context.client_verifier();
         let authorization = verifier.map(|verifier| verifier.outcome(&peer_certificates, resumed));
         if let (Some(verifier), Some(Err(code))) = (verifier, authorization)
@@ -77,10 +87,13 @@ impl Session {
         }
         Ok(Self {
             protocol: suite.version(),
+            suite,
             cipher: suite.info(),
             alpn: connection.alpn_protocol().map(Box::from),
             server_name,
             resumed,
+            key_type: signature.map(|signature| signature.key_type),
+            signature_scheme: signature.map(|signature| signature.scheme),
             group: connection
                 .negotiated_key_exchange_group()
                 .and_then(|group| Group::from_rustls(group.name()))

@@ -56,7 +56,7 @@ impl Member {
         let own = std::iter::once(self).chain(others.iter().copied());
         Identity {
             chain: own.map(Self::certificate).collect(),
-            key: PrivateKeyDer::Pkcs8(self.issuer.key().serialize_der().into()),
+            key: PrivateKeyDer::Pkcs8(self.issuer.key().serialize_der().into()).into(),
         }
     }
 

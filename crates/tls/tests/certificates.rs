@@ -132,7 +132,7 @@ struct Made {
 
 impl Made {
     fn identity(&self) -> Identity {
-        Identity { chain: vec![self.certificate.clone()], key: self.key.clone_key() }
+        Identity { chain: vec![self.certificate.clone()], key: self.key.clone_key().into() }
     }
 }
 

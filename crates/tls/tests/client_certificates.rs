@@ -114,7 +114,7 @@ fn the_alert_says_what_is_wrong_with_a_chain() {
     ] {
         for versions in [TLS12, TLS13] {
             let identity =
-                Identity { chain: identity.chain.clone(), key: identity.key.clone_key() };
+                Identity { chain: identity.chain.clone(), key: identity.key.clone_key().into() };
             let context = trusting(vec![root.certificate()], true);
             let pair = Pair::new(client_with_certificate(versions, identity), context).run();
             assert_eq!(pair.failure().code().as_str(), code);

@@ -25,7 +25,7 @@ fn an_option_that_cannot_be_honoured_is_refused_with_nodes_code() {
     assert_eq!(mismatch.code().as_str(), "ERR_OSSL_X509_KEY_VALUES_MISMATCH");
 
     let unsupported = refused(|options| {
-        options.identities[0].key = PrivateKeyDer::Pkcs8(vec![1, 2, 3].into());
+        options.identities[0].key = PrivateKeyDer::Pkcs8(vec![1, 2, 3].into()).into();
     });
     assert_eq!(unsupported.code().as_str(), "ERR_OSSL_UNSUPPORTED");
     assert!(!unsupported.to_string().contains("[1, 2, 3]"));
@@ -99,7 +99,7 @@ fn a_short_rsa_key_is_refused_with_its_length() {
             PrivateKeyDer::Pkcs1(pkcs1(&modulus).into()),
             PrivateKeyDer::Pkcs8(pkcs8(&modulus).into()),
         ] {
-            let error = refused(|options| options.identities[0].key = key);
+            let error = refused(|options| options.identities[0].key = key.into());
             assert_eq!(error.code().as_str(), "ERR_SSL_EE_KEY_TOO_SMALL");
             let expected = format!("expected an RSA key of at least 2048 bits, got one of {bits}");
             assert_eq!(error.to_string(), expected);

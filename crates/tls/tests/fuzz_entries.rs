@@ -71,7 +71,7 @@ fn context(client_auth: ClientAuth) -> ServerContext {
     let certificate = params.self_signed(&key).unwrap();
     let key = offloop_tls::PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let mut options = ContextOptions::default();
-    options.identities = vec![Identity { chain: vec![certificate.der().clone()], key }];
+    options.identities = vec![Identity { chain: vec![certificate.der().clone()], key: key.into() }];
     options.client_auth = client_auth;
     ServerContext::new(options).unwrap()
 }

@@ -64,7 +64,7 @@ pub(crate) fn client_of(
     let mut config = match identity {
         Some(identity) => {
             // Not checked against each other: the client may show what it likes.
-            let key = key_provider.load_private_key(identity.key).unwrap();
+            let key = key_provider.load_private_key(identity.key.clone_key()).unwrap();
             let certified = CertifiedKey::new(identity.chain, key);
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
         }

@@ -31,7 +31,7 @@ server.listen({ port: 0, host: '127.0.0.1', backlog: 511 }, () => {
 /** Calls back once nothing is left of any connection. */
 function whenIdle(then) {
   server.getConnections((_error, connections) => {
-    if (connections === 0 && offloop.stats().connections === 0) then();
+    if (connections === 0 && offloop.stats().connections.alive === 0) then();
     else setImmediate(whenIdle, then);
   });
 }

@@ -13,8 +13,14 @@ pub(super) struct Channel {
     /// make the first answer wait for their acknowledgement (Nagle's algorithm, delayed ACK), and
     /// cost a send(2) of their own.
     holding: bool,
-    /// The kernel has taken something since this was looked at.
-    written: bool,
+    moved: Moved,
+}
+
+/// Bytes sealed and sent.
+#[derive(Default)]
+pub(super) struct Moved {
+    pub(super) plaintext: usize,
+    pub(super) wire: usize,
 }
 
 /// A batch of which the kernel does not have all yet.
@@ -33,20 +39,20 @@ impl Channel {
     /// `tickets`: all that is queued in `records` are session tickets.
     pub(super) fn new(records: Records, tickets: bool) -> Self {
         let holding = tickets && records.wants_write();
-        Self { records, sending: None, holding, written: false }
+        Self { records, sending: None, holding, moved: Moved::default() }
     }
 
     pub(super) fn is_sending(&self) -> bool {
         self.sending.is_some() || self.records.wants_write() && !self.holding
     }
 
-    pub(super) fn is_holding(&self) -> bool {
-        self.holding
+    /// What was sealed and sent since this was last asked.
+    pub(super) fn take_moved(&mut self) -> Moved {
+        std::mem::take(&mut self.moved)
     }
 
-    /// Has the kernel taken something since this was asked last?
-    pub(super) fn has_written(&mut self) -> bool {
-        std::mem::take(&mut self.written)
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding
     }
 
     /// What is held back is sent with the next flush.
@@ -58,6 +64,7 @@ impl Channel {
     /// being sent.
     pub(super) fn send_now(&mut self, plaintext: &[u8], writer: &mut dyn Write) -> bool {
         self.holding = false;
+        self.moved.plaintext += plaintext.len();
         self.records.seal(plaintext);
         if self.write_out(writer).is_ok() {
             return true;
@@ -98,6 +105,7 @@ impl Channel {
             if !unsealed.is_empty() {
                 let slice = &unsealed[..unsealed.len().min(SEAL_AT_ONCE)];
                 self.records.seal(slice);
+                self.moved.plaintext += slice.len();
                 sending.sealed += slice.len();
             } else if sending.batch.end && !sending.close_notify {
                 self.records.close_notify();
@@ -127,7 +135,7 @@ impl Channel {
         while self.records.wants_write() {
             match self.records.write_to(writer) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => self.written = true,
+                Ok(bytes) => self.moved.wire += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

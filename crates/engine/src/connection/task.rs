@@ -2,21 +2,20 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::channel::Channel;
-use super::{Connection, Terms};
+use super::{Connection, Handshaken, Terms};
 use crate::event::Event;
 use crate::event_queue::EVENT;
-use crate::handshake::{Unopened, handshake, linger};
+use crate::handshake::{Finished, Unopened, handshake, linger};
 use crate::lock::lock;
 use crate::report::Report;
 use crate::shed::ShedReason;
-use crate::stats::Gauge;
 use crate::tls::{Established, ProtocolVersion};
 use crate::worker::Local;
 
@@ -25,23 +24,18 @@ const READS_IN_A_TURN: usize = 4;
 
 pub(super) async fn run(connection: Arc<Connection>, terms: Terms) {
     let guard = EndGuard { connection: &connection };
-    let counters = &connection.host.engine.counters;
-    counters.accepted.fetch_add(1, Relaxed);
-    let _alive = Gauge::hold(&counters.connections);
+    connection.count(|tally| &tally.accepted, 1);
+    let _alive = connection.hold(|tally| &tally.connections);
     // Boxed: its memory goes when the connection opens.
     let handshaking = Box::pin(async {
-        let _handshaking = Gauge::hold(&counters.handshaking);
+        let _handshaking = connection.hold(|tally| &tally.handshaking);
         let _arrival = connection.host.arrives(&connection);
         handshake(&connection, terms).await
     });
     match handshaking.await {
-        Ok(established) => {
-            counters.handshakes_done.fetch_add(1, Relaxed);
-            if established.session.resumed {
-                counters.handshakes_resumed.fetch_add(1, Relaxed);
-            }
-            let _open = Gauge::hold(&counters.open);
-            connection.open(*established);
+        Ok(finished) => {
+            let _open = connection.hold(|tally| &tally.open);
+            connection.open(finished);
             let mut flow = Flow::new(&connection);
             match std::future::poll_fn(|context| flow.poll(context)).await {
                 Ended::Destroyed => {}
@@ -57,7 +51,7 @@ pub(super) async fn run(connection: Arc<Connection>, terms: Terms) {
                 }
             }
         }
-        Err(Unopened::Destroyed) => {}
+        Err(Unopened::Destroyed) => connection.count(|tally| &tally.abandoned, 1),
         Err(Unopened::Failed(report)) => {
             let is_silent = report.shed.is_some() && report.alert.is_none();
             connection.failed(report);
@@ -96,19 +90,23 @@ impl Drop for EndGuard<'_> {
 }
 
 impl Connection {
-    fn open(self: &Arc<Self>, established: Established) {
-        let Established { session, records, .. } = established;
+    fn open(self: &Arc<Self>, finished: Finished) {
+        let Finished { established, phases, hello } = finished;
+        let Established { session, records, .. } = *established;
+        self.tallies().for_each(|tally| tally.succeeded(&session, &phases));
         let tickets = session.protocol == ProtocolVersion::Tls13;
+        let number = self.number;
         // The task opens once.
-        drop(self.session.set(Box::new(session)));
+        drop(self.handshaken.set(Box::new(Handshaken { number, session, phases, hello })));
         *lock(&self.channel) = Some(Channel::new(records, tickets));
         let id = *self.id.get_or_init(|| self.host.insert(self));
         self.host.push(Event::Open { id, server: self.server_id() });
     }
 
     fn failed(self: &Arc<Self>, mut report: Box<Report>) {
-        self.host.engine.counters.handshakes_failed.fetch_add(1, Relaxed);
+        self.tallies().for_each(|tally| tally.failed(&report));
         report.server = self.server_id();
+        report.connection = self.number;
         report.addresses = self.addresses();
         if let Some(reason) = report.shed {
             self.count_shed(reason);
@@ -246,14 +244,13 @@ impl<'a> Flow<'a> {
             if !channel.is_sending() && connection.outbox.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let flushed = connection.transport.poll_send(context, |writer| {
+            connection.transport.poll_send(context, |writer| {
                 let end = &mut || ended = true;
-                channel.flush(&connection.host, &connection.outbox, writer, &mut written, end)
-            });
-            if channel.has_written() {
-                connection.note_activity();
-            }
-            flushed
+                let flushed =
+                    channel.flush(&connection.host, &connection.outbox, writer, &mut written, end);
+                connection.count_sent(channel);
+                flushed
+            })
         });
         if ended {
             connection.transport.shutdown();
@@ -309,6 +306,8 @@ impl<'a> Flow<'a> {
                 (opened, channel.is_sending())
             });
             let Some((opened, must_answer)) = opened else { return Poll::Pending };
+            connection.count(|tally| &tally.received.wire, ciphertext.len());
+            connection.count(|tally| &tally.received.plaintext, plaintext.len());
             if let (Some(&id), false) = (connection.id.get(), plaintext.is_empty()) {
                 connection.undrained.fetch_add(plaintext.len() + EVENT, SeqCst);
                 connection.host.push_data(id, plaintext);
