@@ -238,7 +238,7 @@ describe('once it is open', () => {
     let most = 0;
     const peak = async (ready: () => boolean): Promise<void> =>
       until(() => {
-        most = Math.max(most, stats().sentBytesQueued);
+        most = Math.max(most, stats().memory.sentQueued);
         return ready();
       }, 'all came');
     const bytes = Buffer.alloc(4 << 20, 'x');
