@@ -5,7 +5,13 @@ import net from 'node:net';
 import tls from 'node:tls';
 
 import * as offloop from 'offloop';
-import type { ContextReload, HandshakeEnd, HandshakeError, HandshakeStart } from 'offloop';
+import type {
+  ConnectionsShed,
+  ContextReload,
+  HandshakeEnd,
+  HandshakeError,
+  HandshakeStart,
+} from 'offloop';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
@@ -41,6 +47,16 @@ async function visit(port: number, options: tls.ConnectionOptions = {}): Promise
   });
   client.on('secureConnect', () => client.end()).resume();
   await closed(client);
+}
+
+/** A client that says nothing, until it is got rid of. */
+async function refused(port: number): Promise<void> {
+  await closed(
+    net
+      .connect(port, '127.0.0.1')
+      .on('error', () => {})
+      .resume(),
+  );
 }
 
 function mine(): never {
@@ -159,6 +175,62 @@ describe('handshakes', () => {
     await served;
     expect((await caught).message).toBe('a subscriber');
     dc.unsubscribe('offloop:handshake:end', angry);
+  });
+});
+
+describe('connections that are shed', () => {
+  it('are told with reason and addresses, all in a few messages', async () => {
+    await using listening = await listen(server({ limits: { handshakes: 1 } }));
+    const { port } = listening;
+    const sheds = (): number => listening.server.stats().sheds.handshakes;
+    const only = net.connect(port, '127.0.0.1').on('error', () => {});
+    await until(() => listening.server.stats().connections.handshaking === 1);
+    await refused(port);
+    await until(() => sheds() === 1);
+    // What happened before somebody subscribed is not told.
+    using messages = subscribed<ConnectionsShed>('offloop:shed');
+    await Promise.all(Array.from({ length: 20 }, () => refused(port)));
+    const told = (): number => messages.reduce((sum, { counts }) => sum + counts.handshakes, 0);
+    await until(() => told() === 20);
+    expect(sheds()).toBe(21);
+    const samples = messages.flatMap((message) => message.samples);
+    expect(samples).toHaveLength(20);
+    for (const sample of samples) {
+      expect(sample.server).toBe(listening.server);
+      expect(sample).toMatchObject({
+        reason: 'handshakes',
+        remoteAddress: expect.stringMatching(/127\.0\.0\.1$/),
+        remoteFamily: expect.stringMatching(/^IPv/),
+        remotePort: expect.any(Number),
+        localPort: port,
+      });
+    }
+    expect(messages[0].counts.connectionRate).toBe(0);
+    only.destroy();
+  });
+
+  it('of acceptTls are told too, and to nobody when nobody subscribes any more', async () => {
+    const { key, cert } = identity;
+    const raw = net.createServer((socket) => {
+      const accepting = offloop.acceptTls(socket, { key, cert, limits: { helloTimeout: 50 } });
+      accepting.catch(() => {});
+    });
+    await using listening = await listen(raw);
+    const { port } = raw.address() as net.AddressInfo;
+    const messages = subscribed<ConnectionsShed>('offloop:shed');
+    await refused(port);
+    await until(() => messages.length === 1);
+    expect(messages[0]).toMatchObject({
+      counts: { helloTimeout: 1 },
+      samples: [{ server: null, reason: 'helloTimeout', localPort: listening.port }],
+    });
+    messages[Symbol.dispose]();
+    await refused(port);
+    using again = subscribed<ConnectionsShed>('offloop:shed');
+    await refused(port);
+    await until(() => again.length === 1);
+    expect(again[0].counts.helloTimeout).toBe(1);
+    expect(messages).toHaveLength(1);
   });
 });
 

@@ -77,6 +77,7 @@ it('metrics-prometheus.mjs shows what happened', async () => {
     'tls_server_handshakes_by_cipher_total{tls_cipher="TLS_AES_256_GCM_SHA384"} 1',
     'tls_server_handshakes_by_resumption_total{tls_resumed="false"} 1',
     'tls_server_handshake_errors_total{error_type="ERR_SSL_HTTP_REQUEST"} 1',
+    'tls_server_sheds_total{reason="maxConnections"} 0',
     'tls_server_io_bytes_total{network_io_direction="receive"} 10',
     'tls_server_io_bytes_total{network_io_direction="transmit"} 10',
     'tls_server_connections{state="handshaking"} 0',
@@ -113,6 +114,7 @@ it('metrics-opentelemetry.mjs exports what happened, and logs each handshake', a
   });
   const exported = [
     /'error\.type': 'ERR_SSL_HTTP_REQUEST' \},[^}]*value: 1\b/,
+    /'offloop\.shed\.reason': 'maxConnections' \},[^}]*value: 0\b/,
     /'network\.io\.direction': 'receive' \},[^}]*value: 10\b/,
     /name: 'tls\.server\.handshake\.duration'[^]*'tls\.protocol\.version': '1\.3',\s*'tls\.cipher': 'TLS_AES_256_GCM_SHA384'/,
   ];

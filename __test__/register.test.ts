@@ -48,7 +48,8 @@ test('options whose names are offloop’s too mean nothing, as with Node', async
   const source = `const fs = require('fs');
     const https = require('https');
     const given = [{ context: '/api' }, { context: { user: 1 } }, { fallback: 'index.html' },
-      { maxConnections: '100' }, { offload: true }, { drain: 1 }];
+      { maxConnections: '100' }, { offload: true }, { drain: 1 }, { limits: 'none' },
+      { clientHello: true }];
     for (const more of given) {
       const server = https.createServer({ key: fs.readFileSync(process.env.FOLDER + '/key.pem'),
         cert: fs.readFileSync(process.env.FOLDER + '/cert.pem'), ...more }, (_, r) => r.end('ok'));
@@ -57,7 +58,7 @@ test('options whose names are offloop’s too mean nothing, as with Node', async
     }`;
   const { code, stdout, stderr } = await run(source, ['--require', 'offloop/register']);
   expect([code, stderr]).toEqual([0, '']);
-  expect(stdout).toBe('200\n'.repeat(6));
+  expect(stdout).toBe('200\n'.repeat(8));
 });
 
 const common = `

@@ -145,6 +145,23 @@ describe('server.stats()', () => {
     await until(() => other.server.stats().handshakes.abandoned === 1);
   });
 
+  it('counts what was shed, by its limit', async () => {
+    await using one = await listen(server({ maxConnections: 1 }));
+    await using other = await listen(server({ limits: { helloTimeout: 50 } }));
+    const before = stats().sheds;
+    const client = await echo(one.port, 'x');
+    const more = [one, other].map(({ port }) => net.connect(port, '127.0.0.1').resume());
+    await Promise.all(more.map((socket) => closed(socket.on('error', () => {}))));
+    const [ofOne, ofOther] = [one.server.stats().sheds, other.server.stats().sheds];
+    expect(ofOne).toMatchObject({ maxConnections: 1, helloTimeout: 0 });
+    expect(ofOther).toMatchObject({ maxConnections: 0, helloTimeout: 1 });
+    expect(other.server.stats().handshakes.failures).toEqual({ ERR_TLS_HANDSHAKE_TIMEOUT: 1 });
+    const { sheds } = stats();
+    expect(sheds.maxConnections - before.maxConnections).toBe(1);
+    expect(sheds.helloTimeout - before.helloTimeout).toBe(1);
+    client.destroy();
+  });
+
   it('goes on when the server listens again', async () => {
     const one = server();
     {

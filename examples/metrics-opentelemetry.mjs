@@ -65,6 +65,9 @@ observe(
   'Handshakes that failed',
   ({ handshakes }) => by('error.type', handshakes.failures),
 );
+observe('Counter', 'tls.server.sheds', '{connection}', 'Connections shed, by limit', ({ sheds }) =>
+  by('offloop.shed.reason', sheds),
+);
 observe('Counter', 'tls.server.io', 'By', 'Plaintext moved', ({ bytes: { received, sent } }) =>
   by('network.io.direction', { receive: received, transmit: sent }),
 );

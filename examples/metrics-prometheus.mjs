@@ -86,6 +86,13 @@ metric(
 );
 metric(
   client.Counter,
+  'tls_server_sheds_total',
+  'Connections shed, by limit',
+  ['reason'],
+  ({ sheds }) => by('reason', sheds),
+);
+metric(
+  client.Counter,
   'tls_server_io_bytes_total',
   'Plaintext moved',
   ['network_io_direction'],

@@ -129,10 +129,7 @@ function tell(
   });
 }
 
-export function tellSheds(
-  { counts, samples }: NativeSheds,
-  serverOf: (id: number) => Owner,
-): void {
+export function tellSheds({ counts, samples }: NativeSheds, serverOf: (id: number) => Owner): void {
   channels.shed.publish({
     counts,
     samples: samples.map(({ server, reason, addresses }) => ({

@@ -1,6 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Server } from 'node:tls';
-import { channels, tellAbandoned, tellEnd, tellError, tellSheds, tellStart, watch } from './channels.js';
+import {
+  channels,
+  tellAbandoned,
+  tellEnd,
+  tellError,
+  tellSheds,
+  tellStart,
+  watch,
+} from './channels.js';
 import { Connection } from './connection.js';
 import { failure, type NativeReport } from './errors.js';
 import type { HelloReport } from './hello.js';
