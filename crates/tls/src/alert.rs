@@ -82,6 +82,11 @@ impl Alert {
         vec![ALERT, 3, 3, 0, 2, FATAL, self.number()]
     }
 
+    /// Whether this is a plaintext record of a fatal alert, and nothing else.
+    pub(crate) fn is_plaintext_record(bytes: &[u8]) -> bool {
+        bytes.len() == 7 && Self::in_plaintext_record(bytes).is_some()
+    }
+
     /// The alert in the plaintext record that ends `bytes`.
     pub(crate) fn in_plaintext_record(bytes: &[u8]) -> Option<Self> {
         match bytes.last_chunk()? {

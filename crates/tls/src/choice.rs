@@ -90,6 +90,7 @@ impl Choice {
         stored: Option<&[u8]>,
     ) -> Result<Self, Failure> {
         let version = negotiated(hello, context);
+        check(hello, context, version)?;
         let chosen = choose_identity(hello, context, version)
             .ok_or_else(|| unserved(hello, |version| context.speaks(version)))?;
         let resumption =
@@ -179,6 +180,42 @@ pub(crate) fn unserved(hello: &ClientHello, speaks: impl Fn(ProtocolVersion) -> 
         ),
     }
 }
+
+/// What the RFCs forbid and rustls doesn't look at, or answers with another alert.
+fn check(
+    hello: &ClientHello,
+    context: &ServerContext,
+    version: Option<ProtocolVersion>,
+) -> Result<(), Failure> {
+    let lacks = |number| !hello.offers_extension(number);
+    let (code, alert, detail) = match version {
+        Some(ProtocolVersion::Tls13) if lacks(extension::SUPPORTED_GROUPS) => (
+            Code::MissingSupportedGroupsExtension,
+            Alert::MissingExtension,
+            "missing supported groups extension: TLS 1.3 needs it",
+        ),
+        Some(ProtocolVersion::Tls12)
+            if hello.cipher_suites().contains(&FALLBACK_SCSV)
+                && context.speaks(ProtocolVersion::Tls13) =>
+        {
+            (
+                Code::InappropriateFallback,
+                Alert::InappropriateFallback,
+                "inappropriate fallback: the client gave up TLS 1.3, which is spoken here",
+            )
+        }
+        Some(ProtocolVersion::Tls12) if hello.renegotiates() => (
+            Code::RenegotiationMismatch,
+            Alert::HandshakeFailure,
+            "renegotiation mismatch: there is no connection that could be renegotiated",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Failure::in_the_clear(code, alert, detail))
+}
+
+/// Among the cipher suites: this is a second try, in a lower version (RFC 7507).
+const FALLBACK_SCSV: u16 = 0x5600;
 
 /// The version that rustls will choose, `None` if it will refuse.
 fn negotiated(hello: &ClientHello, context: &ServerContext) -> Option<ProtocolVersion> {

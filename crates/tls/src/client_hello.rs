@@ -21,6 +21,7 @@ pub struct ClientHello {
     psk_modes: Vec<u8>,
     psk_identities: Vec<Vec<u8>>,
     session_ticket: Option<Vec<u8>>,
+    renegotiates: bool,
 }
 
 impl ClientHello {
@@ -116,6 +117,11 @@ impl ClientHello {
         self.psk_modes.contains(&PSK_DHE_KE)
     }
 
+    /// Whether the client takes this for a renegotiation (RFC 5746).
+    pub(crate) fn renegotiates(&self) -> bool {
+        self.renegotiates
+    }
+
     pub(crate) fn psk_identities(&self) -> &[Vec<u8>] {
         &self.psk_identities
     }
@@ -206,6 +212,7 @@ impl ClientHello {
             extension::SUPPORTED_VERSIONS => {
                 self.supported_versions = Reader(contents.vec8()?).u16s()?;
             }
+            extension::RENEGOTIATION_INFO => self.renegotiates = !contents.vec8()?.is_empty(),
             extension::PSK_KEY_EXCHANGE_MODES => self.psk_modes = contents.vec8()?.to_vec(),
             extension::KEY_SHARE => {
                 let mut shares = Reader(contents.vec16()?);
@@ -252,4 +259,5 @@ pub(crate) mod extension {
     pub(crate) const SUPPORTED_VERSIONS: u16 = 43;
     pub(crate) const PSK_KEY_EXCHANGE_MODES: u16 = 45;
     pub(crate) const KEY_SHARE: u16 = 51;
+    pub(crate) const RENEGOTIATION_INFO: u16 = 0xff01;
 }

@@ -46,6 +46,14 @@ codes! {
         "no identity can sign as the client wants it (TLS 1.3).";
     NoSharedSignatureAlgorithms = "ERR_SSL_NO_SHARED_SIGNATURE_ALGORITHMS",
         "the client takes none of the signature algorithms that are known here.";
+    MissingSupportedGroupsExtension = "ERR_SSL_MISSING_SUPPORTED_GROUPS_EXTENSION",
+        "the client names no key exchange groups (TLS 1.3).";
+    MissingSigalgsExtension = "ERR_SSL_MISSING_SIGALGS_EXTENSION",
+        "the client names no signature algorithms (TLS 1.3).";
+    InappropriateFallback = "ERR_SSL_INAPPROPRIATE_FALLBACK",
+        "the client fell back to TLS 1.2 although both ends speak TLS 1.3.";
+    RenegotiationMismatch = "ERR_SSL_RENEGOTIATION_MISMATCH",
+        "the first ClientHello says that it renegotiates.";
     NoApplicationProtocol = "ERR_SSL_NO_APPLICATION_PROTOCOL", "ALPN without overlap.";
     UnexpectedMessage = "ERR_SSL_UNEXPECTED_MESSAGE", "a message that has no place here.";
     PacketLengthTooLong = "ERR_SSL_PACKET_LENGTH_TOO_LONG", "a record above its limit.";

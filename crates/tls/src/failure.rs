@@ -57,21 +57,20 @@ impl Failure {
         let failure = Self::from(error);
         let failure = match error {
             Error::PeerIncompatible(incompatible) if version == Some(ProtocolVersion::Tls12) => {
-                failure.with_code(of_incompatible_tls12(incompatible))
+                let (code, alert) = of_incompatible_tls12(incompatible);
+                Self { code, alert, ..failure }
             }
             _ => failure,
         };
         let mut bytes = Vec::new();
         // Writing to memory doesn't fail.
         let _ = queued.write_all(&mut bytes);
+        // While nothing else was sent, the table has the last word: rustls' own alerts are coarser.
+        let lone = bytes.is_empty() || Alert::is_plaintext_record(&bytes);
         match failure.alert {
-            Some(alert) if bytes.is_empty() => failure.with_bytes(alert.plaintext_record()),
+            Some(alert) if lone => failure.with_bytes(alert.plaintext_record()),
             _ => failure.with_bytes(bytes),
         }
-    }
-
-    pub(crate) fn with_code(self, code: Code) -> Self {
-        Self { code, ..self }
     }
 
     /// The failure with what is to be sent. An alert that can be read there is the one that the
@@ -148,12 +147,14 @@ fn of_incompatible(incompatible: &PeerIncompatible) -> (Code, Option<Alert>) {
     use PeerIncompatible as P;
     match incompatible {
         P::NoCipherSuitesInCommon => (Code::NoSharedCipher, Some(Alert::HandshakeFailure)),
-        P::NoKxGroupsInCommon | P::KeyShareExtensionRequired | P::NamedGroupsExtensionRequired => {
-            (Code::NoSuitableKeyShare, Some(Alert::HandshakeFailure))
+        P::NoKxGroupsInCommon => (Code::NoSuitableKeyShare, Some(Alert::HandshakeFailure)),
+        P::KeyShareExtensionRequired | P::NamedGroupsExtensionRequired => {
+            (Code::NoSuitableKeyShare, Some(Alert::MissingExtension))
         }
-        P::NoSignatureSchemesInCommon
-        | P::SignatureAlgorithmsExtensionRequired
-        | P::NoCertificateRequestSignatureSchemesInCommon => {
+        P::SignatureAlgorithmsExtensionRequired => {
+            (Code::MissingSigalgsExtension, Some(Alert::MissingExtension))
+        }
+        P::NoSignatureSchemesInCommon | P::NoCertificateRequestSignatureSchemesInCommon => {
             (Code::NoSuitableSignatureAlgorithm, Some(Alert::HandshakeFailure))
         }
         P::Tls12NotOffered
@@ -171,10 +172,15 @@ fn of_incompatible(incompatible: &PeerIncompatible) -> (Code, Option<Alert>) {
 }
 
 /// OpenSSL finds no cipher suite of TLS 1.2 usable without a group and a signature algorithm.
-fn of_incompatible_tls12(incompatible: &PeerIncompatible) -> Code {
-    match of_incompatible(incompatible).0 {
-        Code::NoSuitableKeyShare | Code::NoSuitableSignatureAlgorithm => Code::NoSharedCipher,
-        code => code,
+fn of_incompatible_tls12(incompatible: &PeerIncompatible) -> (Code, Option<Alert>) {
+    match of_incompatible(incompatible) {
+        (
+            Code::NoSuitableKeyShare
+            | Code::NoSuitableSignatureAlgorithm
+            | Code::MissingSigalgsExtension,
+            _,
+        ) => (Code::NoSharedCipher, Some(Alert::HandshakeFailure)),
+        other => other,
     }
 }
 

@@ -108,7 +108,7 @@ impl HelloAssembly {
 fn highest_version(hello: &ClientHello) -> Result<ProtocolVersion, Failure> {
     [ProtocolVersion::Tls13, ProtocolVersion::Tls12]
         .into_iter()
-        .find(|&version| hello.offers_version(version))
+        .find(|&version| hello.legacy_version() > SSL3 && hello.offers_version(version))
         .ok_or_else(|| unsupported_version(hello))
 }
 
@@ -118,8 +118,8 @@ fn unsupported_version(hello: &ClientHello) -> Failure {
     // Some old clients read no record of a version that they don't speak.
     bytes[1..3].copy_from_slice(&hello.legacy_version().clamp(0x0301, 0x0303).to_be_bytes());
     let offered = match hello.supported_versions() {
-        [] => &[hello.legacy_version()],
-        versions => versions,
+        versions if !versions.is_empty() && hello.legacy_version() > SSL3 => versions,
+        _ => &[hello.legacy_version()],
     };
     let detail =
         format!("unsupported protocol: the client offers {offered:04x?}, not 0303 or 0304");
@@ -218,6 +218,10 @@ fn too_long(length: usize) -> Failure {
         format!("packet length too long: a record of {length} bytes, the limit is {MAX_PLAINTEXT}"),
     )
 }
+
+/// In the version field it must be refused, whatever `supported_versions` says (RFC 8446 appendix
+/// D.5).
+const SSL3: u16 = 0x0300;
 
 /// The header of a handshake message and a version.
 const MINIMUM: usize = 4 + 2;

@@ -91,6 +91,19 @@ fn hello(version: u16, suites: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {
     [&[22, 3, 1][..], &with_length(&[&[1, 0][..], &with_length(&body)].concat())].concat()
 }
 
+/// What a server with a key for P-256 says to this.
+fn answered(bytes: &[u8]) -> Failure {
+    let mut step = handshake(HandshakeLimits::default()).receive(bytes);
+    loop {
+        step = match step {
+            Step::Decide(decide) => decide.accept(&context(Algorithm::P256)),
+            Step::Job(job) => job.run(),
+            Step::Failed(failure) => break failure,
+            other => panic!("{other:?}"),
+        };
+    }
+}
+
 const GROUPS: (u16, &[u8]) = (10, &[0, 2, 0, 29]);
 const SIGNATURES: (u16, &[u8]) = (13, &[0, 4, 4, 3, 8, 4]);
 
@@ -129,17 +142,77 @@ fn a_client_of_tls12_that_lacks_what_its_suites_need_shares_no_cipher() {
         ("no signature algorithms", hello(0x0303, ECDHE, &[GROUPS])),
     ];
     for (name, bytes) in cases {
-        let mut step = handshake(HandshakeLimits::default()).receive(bytes);
-        let failure = loop {
-            step = match step {
-                Step::Decide(decide) => decide.accept(&context(Algorithm::P256)),
-                Step::Job(job) => job.run(),
-                Step::Failed(failure) => break failure,
-                other => panic!("{name}: {other:?}"),
-            };
-        };
+        let failure = answered(bytes);
         assert_eq!(failure.code().as_str(), "ERR_SSL_NO_SHARED_CIPHER", "{name}");
         assert_eq!(failure.bytes(), [21, 3, 3, 0, 2, 2, 40], "{name}");
+    }
+}
+
+#[test]
+fn what_the_rfcs_forbid_is_answered_with_the_alert_that_they_name() {
+    const TLS13: &[u16] = &[0x1301];
+    const ECDHE: &[u16] = &[0xc02b];
+    const VERSIONS: (u16, &[u8]) = (43, &[2, 3, 4]);
+    const MODES: (u16, &[u8]) = (45, &[1, 1]);
+    let share = [&[0, 36, 0, 29, 0, 32][..], &[9; 32]].concat();
+    let share: (u16, &[u8]) = (51, &share);
+    let psk = [&[0, 10, 0, 4, 1, 2, 3, 4, 0, 0, 0, 0, 0, 33, 32][..], &[5; 32]].concat();
+    let psk: (u16, &[u8]) = (41, &psk);
+    let cases: &[(&str, Vec<u8>, &str, u8)] = &[
+        (
+            "RFC 8446 section 9.2, no groups",
+            hello(0x0303, TLS13, &[VERSIONS, SIGNATURES, share]),
+            "ERR_SSL_MISSING_SUPPORTED_GROUPS_EXTENSION",
+            109,
+        ),
+        (
+            "RFC 8446 section 9.2, no key shares",
+            hello(0x0303, TLS13, &[VERSIONS, SIGNATURES, GROUPS]),
+            "ERR_SSL_NO_SUITABLE_KEY_SHARE",
+            109,
+        ),
+        (
+            "RFC 8446 section 9.2, no signature algorithms",
+            hello(0x0303, TLS13, &[VERSIONS, GROUPS, share]),
+            "ERR_SSL_MISSING_SIGALGS_EXTENSION",
+            109,
+        ),
+        (
+            "RFC 8446 section 4.2",
+            hello(0x0303, TLS13, &[VERSIONS, GROUPS, SIGNATURES, share, GROUPS]),
+            "ERR_SSL_BAD_EXTENSION",
+            47,
+        ),
+        (
+            "RFC 8446 section 4.2.11",
+            hello(0x0303, TLS13, &[psk, MODES, VERSIONS, GROUPS, SIGNATURES, share]),
+            "ERR_SSL_BAD_EXTENSION",
+            47,
+        ),
+        (
+            "RFC 8446 appendix D.5",
+            hello(0x0300, TLS13, &[VERSIONS, GROUPS, SIGNATURES, share]),
+            "ERR_SSL_UNSUPPORTED_PROTOCOL",
+            70,
+        ),
+        (
+            "RFC 7507 section 3",
+            hello(0x0303, &[0xc02b, 0x5600], &[GROUPS, SIGNATURES]),
+            "ERR_SSL_INAPPROPRIATE_FALLBACK",
+            86,
+        ),
+        (
+            "RFC 5746 section 3.6",
+            hello(0x0303, ECDHE, &[GROUPS, SIGNATURES, (0xff01, &[2, 1, 2])]),
+            "ERR_SSL_RENEGOTIATION_MISMATCH",
+            40,
+        ),
+    ];
+    for (name, bytes, code, alert) in cases {
+        let failure = answered(bytes);
+        assert_eq!(failure.code().as_str(), *code, "{name}");
+        assert_eq!(failure.alert().map(Alert::number), Some(*alert), "{name}");
+        assert_eq!(failure.bytes()[3..], [0, 2, 2, *alert], "{name}");
     }
 }
 
