@@ -23,10 +23,14 @@ export class Sequence {
 export class Checked {
   received = 0;
 
-  constructor(private readonly sequence: Sequence) {}
+  constructor(
+    private readonly sequence: Sequence,
+    /** Where in the sequence the first byte is. */
+    private readonly start = 0,
+  ) {}
 
   take(chunk: Buffer): void {
-    const expected = this.sequence.slice(this.received, chunk.length);
+    const expected = this.sequence.slice(this.start + this.received, chunk.length);
     if (!chunk.equals(expected)) {
       const wrong = chunk.findIndex((byte, i) => byte !== expected[i]);
       throw new Error(`byte ${this.received + wrong} is not the expected one`);

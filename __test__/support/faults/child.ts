@@ -20,6 +20,8 @@ export interface ChildOptions {
   nodeFlags?: readonly string[];
   /** Most descriptors that it may have open (`ulimit -n`). */
   descriptors?: number;
+  /** A command that runs what stands behind it, such as `setpriv`. */
+  under?: readonly string[];
   /** Killed when it takes longer, in ms: a hang must not hang the test. */
   bound?: number;
 }
@@ -32,9 +34,9 @@ export class Child {
   private readonly waiting: ((message: never) => void)[] = [];
 
   constructor(script: string, options: ChildOptions = {}) {
-    const { env, args = [], nodeFlags = [], descriptors, bound = 40_000 } = options;
+    const { env, args = [], nodeFlags = [], descriptors, under = [], bound = 40_000 } = options;
     const file = path.resolve(import.meta.dirname, 'children', script);
-    const command = [process.execPath, ...nodeFlags, file, ...args];
+    const command = [...under, process.execPath, ...nodeFlags, file, ...args];
     const limited = ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh', ...command];
     const [program, ...rest] = descriptors === undefined ? command : limited;
     const child = spawn(program, rest, {
@@ -71,6 +73,10 @@ export class Child {
       new Promise<T>((resolve) => this.waiting.push(resolve as (message: never) => void)),
       ended,
     ]);
+  }
+
+  get pid(): number {
+    return this.process.pid!;
   }
 
   /** One line to its stdin. */

@@ -1,0 +1,25 @@
+// Loads the package and serves one client whenever it is told to: by then the test may have taken
+// something away. Ends when it has served.
+'use strict';
+const { createInterface } = require('node:readline');
+
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const { options } = JSON.parse(process.env.STARVED);
+
+createInterface(process.stdin).on('line', () => {
+  const offloop = require('offloop');
+  try {
+    offloop.stats();
+  } catch (error) {
+    say({ code: error.code, message: error.message });
+    return;
+  }
+  process.stdin.destroy();
+  const server = offloop.createServer(options, (socket) => {
+    socket.on('error', () => {});
+    socket.on('end', () => server.close());
+    socket.pipe(socket);
+  });
+  server.listen(0, '127.0.0.1', () => say({ port: server.address().port }));
+});
+say({ ready: true });
