@@ -1,8 +1,7 @@
 /** What the system refuses: descriptors, threads, space on the disk, the right time. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type tls from 'node:tls';
@@ -57,18 +56,6 @@ describe('ulimit -n 256', () => {
 describe('threads that cannot be made', () => {
   /** Root may make threads whatever the limit; a user of its own has no others. */
   const possible = process.getuid?.() === 0 && has('setpriv') && has('prlimit');
-  const as = (user: number): string[] => [
-    'setpriv',
-    `--reuid=${user}`,
-    `--regid=${user}`,
-    '--clear-groups',
-  ];
-  /** `nproc` of a process of this user, the soft limit, by a program of the same user. */
-  const limit = (user: number, pid: number, threads: number): void => {
-    const [command, ...rest] = [...as(user), 'prlimit', `--pid=${pid}`, `--nproc=${threads}:`];
-    execFileSync(command, rest);
-  };
-  const threadsOf = (pid: number): number => readdirSync(`/proc/${pid}/task`).length;
 
   it.skipIf(!possible)('are an error with a code, and it serves when they can', async () => {
     const child = new Child('starved.cjs', {
@@ -172,3 +159,18 @@ describe('a clock that jumps', () => {
     }
   });
 });
+
+/** A command that runs another as a user without privileges. */
+function as(user: number): string[] {
+  return ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+}
+
+/** Sets the soft limit `nproc` of a process of this user, by a program of the same user. */
+function limit(user: number, pid: number, threads: number): void {
+  const [command, ...rest] = [...as(user), 'prlimit', `--pid=${pid}`, `--nproc=${threads}:`];
+  execFileSync(command, rest);
+}
+
+function threadsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).length;
+}
