@@ -13,7 +13,7 @@ use crate::certificates::{Algorithm, client as client_identity};
 use crate::pair::{
     BOTH, Pair, Server, TLS12, TLS13, client, client_of, client_with_certificate, context_with,
 };
-use crate::{certificates, fuzz_entries};
+use crate::{certificates, fuzz_entries, fuzz_records};
 
 #[test]
 fn the_hello_reader_survives_changed_hellos() {
@@ -29,6 +29,28 @@ fn the_state_machine_survives_changed_flights() {
         data.extend(random.changed(&seeds));
         fuzz_entries::state_machine(&data);
     });
+}
+
+#[test]
+fn the_record_path_survives_any_script() {
+    rounds(|random| {
+        let script: Vec<u8> = (0..random.below(80)).map(|_| random.byte()).collect();
+        fuzz_records::record_path(&script);
+    });
+}
+
+/// Found by libFuzzer: inputs that reach every branch which it has reached.
+#[test]
+fn the_seeds_of_the_fuzzers_are_survived() {
+    let run = |name: &str, target: fn(&[u8])| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/");
+        let seeds = std::fs::read_dir(format!("{folder}{name}")).unwrap();
+        let seeds = seeds.map(|seed| target(&std::fs::read(seed.unwrap().path()).unwrap()));
+        assert!(seeds.count() > 10);
+    };
+    run("client_hello", fuzz_entries::client_hello);
+    run("state_machine", fuzz_entries::state_machine);
+    run("record_path", fuzz_records::record_path);
 }
 
 /// The client is alive here, so that its second flight decrypts wherever it wasn't changed.

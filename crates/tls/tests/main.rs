@@ -11,6 +11,7 @@ mod client_certificates;
 mod contexts;
 mod fuzz;
 mod fuzz_entries;
+mod fuzz_records;
 mod handshake;
 mod hello_limits;
 mod identities;
