@@ -115,7 +115,7 @@ pub enum Event {
 
 impl Event {
     /// Tells of a connection that the host does not know.
-    pub(crate) fn is_of_stranger(&self) -> bool {
+    pub fn is_of_stranger(&self) -> bool {
         matches!(self, Self::Failed { id: None, .. } | Self::Dropped { .. } | Self::Start(_))
     }
 }

@@ -1,12 +1,11 @@
 //! The events of a host on their way up: workers push, the host's thread drains, and whoever pushes
 //! learns how urgent a ring is.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::event::{Drained, Event, EventSink};
-use crate::lock::lock;
 use crate::slots::ConnectionId;
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 
 #[derive(Default)]
 pub(crate) struct EventQueue {

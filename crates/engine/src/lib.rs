@@ -23,6 +23,7 @@
 //! | `transport` | a socket or a foreign byte stream |
 //! | `slots` | generation-counted connection numbers |
 //! | `lock` | locking where a panic elsewhere must not spread |
+//! | `sync` | what a model of the queue replaces |
 //! | `sinks` | where key logs and traces go |
 //! | `report` | what is told about a failure |
 //! | `phases` | where the time of a handshake goes |
@@ -49,6 +50,7 @@ mod shed;
 mod sinks;
 mod slots;
 mod stats;
+mod sync;
 mod tally;
 mod transport;
 mod worker;
