@@ -145,7 +145,7 @@ fn ends() -> (ServerContext, RootCertStore) {
     let certificate = params.self_signed(&key).unwrap();
     let key = offloop_tls::PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let mut options = ContextOptions::default();
-    options.identities = vec![Identity { chain: vec![certificate.der().clone()], key }];
+    options.identities = vec![Identity { chain: vec![certificate.der().clone()], key: key.into() }];
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).unwrap();
     (ServerContext::new(options).unwrap(), roots)
