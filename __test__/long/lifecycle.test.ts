@@ -67,7 +67,7 @@ it('servers that start and stop leave nothing behind', async () => {
   const { rss: before, ...held } = await child.message<Held>();
   const { rss: after, ...stillHeld } = await child.message<Held>();
   expect(stillHeld).toEqual(held);
-  expect(held).toMatchObject({ connections: 0, listeners: 0 });
+  expect(held).toMatchObject({ alive: 0, listeners: 0 });
   expect((after - before) / MIB).toBeLessThan(10);
   expect(await child.result).toMatchObject({ code: 0, signal: null, stderr: '' });
   say(`${cycles} cycles of ${servers} servers: ${((after - before) / MIB).toFixed(1)} MiB more`);

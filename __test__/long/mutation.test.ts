@@ -105,8 +105,9 @@ async function attack(
     await served.serves();
   }
   await sameFootprint(served, before);
-  const { handshakesFailed } = await served.stats();
-  say(`${total} attacks, ${handshakesFailed} failed handshakes`);
+  const { failures } = (await served.stats()).handshakes;
+  const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
+  say(`${total} attacks, ${failed} failed handshakes`);
 }
 
 /** Sends bytes, then perhaps a FIN; resolves when the server has closed. */

@@ -1,6 +1,7 @@
 /** A server in a process of its own, and what it holds: before an attack, and after it. */
 import { readdirSync, readFileSync } from 'node:fs';
 
+import type { Stats } from 'offloop';
 import { expect } from 'vitest';
 
 import { Child, type ChildOptions } from './child.js';
@@ -51,7 +52,7 @@ export class Served implements AsyncDisposable {
   }
 
   /** The core's counters. */
-  async stats(): Promise<Record<string, number>> {
+  async stats(): Promise<Stats> {
     this.child.tell('stats');
     return this.child.message();
   }
@@ -66,11 +67,8 @@ export class Served implements AsyncDisposable {
     this.child.tell('memory');
     const { rss, stats } = await this.child.message<{ rss: number; stats: object }>();
     expect(stats).toMatchObject({
-      connections: 0,
-      handshaking: 0,
-      open: 0,
-      receivedBytesQueued: 0,
-      sentBytesQueued: 0,
+      connections: { alive: 0, waiting: 0, handshaking: 0, open: 0 },
+      memory: { receivedQueued: 0, sentQueued: 0, hellos: 0 },
     });
     return { rss, descriptors: descriptorsOf(this.pid), threads: threadsOf(this.pid) };
   }

@@ -21,5 +21,5 @@ createInterface(process.stdin).on('line', (line) => {
   const until = Date.now() + Number(line);
   say({ blocked: true });
   while (Date.now() < until);
-  say({ blocked: false, received: offloop.stats().receivedBytesQueued });
+  say({ blocked: false, received: offloop.stats().memory.receivedQueued });
 });

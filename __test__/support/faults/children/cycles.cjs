@@ -27,13 +27,11 @@ async function run(times) {
   for (let i = 0; i < times; i++) await Promise.all(Array.from({ length: servers }, serveOnce));
   globalThis.gc();
   globalThis.gc();
-  const { connections, listeners } = offloop.stats();
+  const { alive, listeners } = offloop.stats().connections;
   const descriptors = readdirSync('/proc/self/fd').length;
   const threads = readdirSync('/proc/self/task').length;
   const { rss } = process.memoryUsage();
-  process.stdout.write(
-    `${JSON.stringify({ connections, listeners, descriptors, threads, rss })}\n`,
-  );
+  process.stdout.write(`${JSON.stringify({ alive, listeners, descriptors, threads, rss })}\n`);
 }
 
 // What is allocated once, then what is to be flat.
