@@ -116,6 +116,23 @@ describe('server.stats()', () => {
     expect(stats().memory.hellos).toBe(held);
   });
 
+  it('tells lanes of the pool apart, by the cost of a key', async () => {
+    const { key, cert } = await (await Authority.create()).issue({ key: 'rsa3072' });
+    await using large = await listen(server({ key, cert }));
+    await using small = await listen(server({ key: rsa.key, cert: rsa.cert }));
+    for (const [lane, { port }] of [
+      ['largeRsa', large],
+      ['rsa', small],
+    ] as const) {
+      const { pool: before } = stats();
+      (await echo(port, 'x')).destroy();
+      const { pool: after } = stats();
+      const done = { largeRsa: 0, rsa: 0, other: 0, [lane]: 1 };
+      for (const [name, count] of Object.entries(done) as [keyof typeof after, number][])
+        expect(after[name].done - before[name].done, name).toBe(count);
+    }
+  });
+
   it('counts failures by their code, and what the program gave up', async () => {
     await using listening = await listen(server({ handshakeTimeout: 200 }));
     const { port } = listening;

@@ -72,7 +72,11 @@ observe('Counter', 'tls.server.io', 'By', 'Plaintext moved', ({ bytes: { receive
   by('network.io.direction', { receive: received, transmit: sent }),
 );
 observe('UpDownCounter', 'tls.server.pool.queued', '{job}', 'Jobs that wait', ({ pool }) =>
-  by('offloop.pool.lane', { rsa: pool.rsa.queued, other: pool.other.queued }),
+  by('offloop.pool.lane', {
+    large_rsa: pool.largeRsa.queued,
+    rsa: pool.rsa.queued,
+    other: pool.other.queued,
+  }),
 );
 
 const duration = meter.createHistogram('tls.server.handshake.duration', {

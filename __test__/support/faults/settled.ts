@@ -31,7 +31,7 @@ export function holdings(): Holdings {
   const { connections, memory, pool } = stats();
   const { alive, waiting, handshaking, open } = connections;
   const { receivedQueued, sentQueued, hellos } = memory;
-  const lanes = [pool.rsa, pool.other];
+  const lanes = [pool.largeRsa, pool.rsa, pool.other];
   const jobsWaiting = lanes.reduce((sum, lane) => sum + lane.queued + lane.running, 0);
   const queued = { receivedQueued, sentQueued, hellos, jobsWaiting };
   return { alive, waiting, handshaking, open, ...queued, sockets: openSockets() };

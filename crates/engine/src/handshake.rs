@@ -354,6 +354,7 @@ impl Steps<'_> {
         }
         self.connection.count(|tally| &tally.jobs_offloaded, 1);
         let lane = match cost {
+            Cost::Heaviest => Lane::LargeRsa,
             Cost::Heavy => Lane::Rsa,
             Cost::Light => Lane::Other,
         };

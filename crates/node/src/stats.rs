@@ -144,7 +144,9 @@ pub struct NativeEventLoop {
 /// The pool that computes handshakes.
 #[napi(object)]
 pub struct NativePool {
-    /// The lane for RSA.
+    /// The lane for RSA keys above 2048 bits.
+    pub large_rsa: NativeLane,
+    /// The lane for RSA keys of 2048 bits.
     pub rsa: NativeLane,
     /// The lane for everything else.
     pub other: NativeLane,
@@ -259,7 +261,11 @@ impl NativeStats {
             sheds,
             bytes,
             event_loop: NativeEventLoop { turns: (&host.turns()).into() },
-            pool: NativePool { rsa: (&pool.rsa).into(), other: (&pool.other).into() },
+            pool: NativePool {
+                large_rsa: (&pool.large_rsa).into(),
+                rsa: (&pool.rsa).into(),
+                other: (&pool.other).into(),
+            },
             memory: NativeMemory {
                 received_queued: gauge(stats.received_bytes_queued),
                 sent_queued: gauge(stats.sent_bytes_queued),

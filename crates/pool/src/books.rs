@@ -47,6 +47,7 @@ impl Books {
 
     pub(crate) fn stats(&self) -> PoolStats {
         PoolStats {
+            large_rsa: self.lanes[Lane::LargeRsa.index()].stats(),
             rsa: self.lanes[Lane::Rsa.index()].stats(),
             other: self.lanes[Lane::Other.index()].stats(),
         }

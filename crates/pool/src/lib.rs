@@ -26,10 +26,10 @@
 //!
 //! # Which job is next
 //!
-//! 1. **Lanes.** Dear and cheap jobs wait in queues of their own. While both wait, a free thread
-//!    serves the lane that has fewer threads; at a tie the one that had less thread time since both
-//!    wait; at a tie again the cheap one. So the lanes share the threads evenly, with two threads
-//!    or more neither ever holds all of them while the other waits for longer than one running job,
+//! 1. **Lanes.** Jobs wait in queues by their cost. While several wait, a free thread serves the
+//!    lane that has the fewest threads; at a tie the one that had the least thread time since they
+//!    wait; at a tie again the cheapest. So the lanes share the threads evenly, with two threads
+//!    or more none ever holds all of them while another waits for longer than one running job,
 //!    and with a single thread one 5 ms job lets 5 ms of cheap ones pass. A lane that waits alone
 //!    gets every thread.
 //! 2. **Age.** Oldest first. When the oldest job of the lane is older than

@@ -4,6 +4,8 @@ use crate::{Lane, Times};
 /// on meanwhile may be seen twice or not at all; once the pool is idle they are exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
+    /// Of [`Lane::LargeRsa`].
+    pub large_rsa: LaneStats,
     /// Of [`Lane::Rsa`].
     pub rsa: LaneStats,
     /// Of [`Lane::Other`].
@@ -14,6 +16,7 @@ impl PoolStats {
     /// The part of one lane.
     pub fn lane(&self, lane: Lane) -> &LaneStats {
         match lane {
+            Lane::LargeRsa => &self.large_rsa,
             Lane::Rsa => &self.rsa,
             Lane::Other => &self.other,
         }

@@ -59,7 +59,8 @@ impl Turns {
 mod tests {
     use super::*;
 
-    const BOTH: fn(Lane) -> bool = |_| true;
+    const ALL: fn(Lane) -> bool = |_| true;
+    const BOTH: fn(Lane) -> bool = |lane| lane != Lane::LargeRsa;
 
     #[test]
     fn a_lane_that_waits_alone_gets_every_thread() {
@@ -96,6 +97,20 @@ mod tests {
             }
         }
         assert_eq!(cheap_jobs, 500);
+    }
+
+    #[test]
+    fn on_one_thread_each_of_three_has_its_third() {
+        let mut turns = Turns::default();
+        let mut jobs = [0; Lane::ALL.len()];
+        for _ in 0..(10 + 60 + 300) {
+            let lane = turns.pick(ALL).expect("all wait");
+            let costs = [3000, 500, 100].map(Duration::from_micros);
+            turns.started(lane);
+            turns.ended(lane, costs[lane.index()]);
+            jobs[lane.index()] += 1;
+        }
+        assert_eq!(jobs, [10, 60, 300]);
     }
 
     #[test]

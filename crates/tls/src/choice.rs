@@ -110,6 +110,7 @@ impl Choice {
             return Err(unserved(hello, |version| context.speaks(version)));
         }
         let full_cost = match chosen.identity.kind {
+            KeyKind::LargeRsa => Cost::Heaviest,
             KeyKind::Rsa => Cost::Heavy,
             KeyKind::Other => Cost::Light,
         };

@@ -104,7 +104,7 @@ impl ServerContext {
 
     /// Whether some handshakes need an RSA private key, so that a lane for them makes sense.
     pub fn has_rsa_key(&self) -> bool {
-        self.0.configs.iter().any(|config| config.identity.kind == KeyKind::Rsa)
+        self.0.configs.iter().any(|config| config.identity.kind != KeyKind::Other)
     }
 
     pub(crate) fn configs(&self) -> &[IdentityConfig] {

@@ -3,6 +3,8 @@
 pub enum Cost {
     /// Tens to hundreds of microseconds: resumption, ECDSA, Ed25519, checking a client's chain.
     Light,
-    /// An RSA private-key operation: from half a millisecond (2048 bits) to several (4096 bits).
+    /// A signature with an RSA key of 2048 bits: a third of a millisecond.
     Heavy,
+    /// A signature with a larger RSA key: from one millisecond to several (4096 bits).
+    Heaviest,
 }

@@ -41,9 +41,11 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Which algorithm a key signs with.
+/// What a key costs to sign with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyKind {
+    /// Above 2048 bits.
+    LargeRsa,
     Rsa,
     Other,
 }
@@ -65,7 +67,7 @@ impl CheckedIdentity {
     ) -> Result<Self, ContextError> {
         let Identity { chain, key } = identity;
         check_chain(&chain)?;
-        check_key_size(&key)?;
+        let bits = checked_size(&key)?;
         // rustls wipes its copy too.
         let key = load_key(key.clone_key(), provider)?;
         if !fits(&chain[0], &*key) {
@@ -74,6 +76,7 @@ impl CheckedIdentity {
         let key = Arc::new(PreferringKey { key, schemes: Arc::clone(schemes) });
         let certified = CertifiedKey::new(chain, key);
         let kind = match certified.key.algorithm() {
+            SignatureAlgorithm::RSA if bits.is_some_and(|bits| bits > 2048) => KeyKind::LargeRsa,
             SignatureAlgorithm::RSA => KeyKind::Rsa,
             _ => KeyKind::Other,
         };
@@ -162,11 +165,12 @@ fn check_chain(chain: &[CertificateDer<'static>]) -> Result<(), ContextError> {
     Ok(())
 }
 
-/// rustls tries one algorithm after the other, and its last error says nothing of the first.
-fn check_key_size(key: &PrivateKeyDer<'_>) -> Result<(), ContextError> {
+/// The length of an RSA key, if it is one and long enough: rustls tries one algorithm after the
+/// other, and its last error says nothing of the first.
+fn checked_size(key: &PrivateKeyDer<'_>) -> Result<Option<usize>, ContextError> {
     match modulus_bits(key) {
         Some(bits) if bits < 2048 => Err(ContextError::KeyTooSmall { bits }),
-        _ => Ok(()),
+        bits => Ok(bits),
     }
 }
 

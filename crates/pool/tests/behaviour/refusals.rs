@@ -184,6 +184,20 @@ async fn a_cheap_job_passes_the_dear_ones_that_wait() {
 }
 
 #[tokio::test]
+async fn a_job_with_a_smaller_rsa_key_passes_those_with_larger_ones() {
+    let pool = gate::pool(1);
+    let log = Log::new();
+    let gate = Gate::close(&pool, Lane::LargeRsa);
+    let large = ["large 1", "large 2"].map(|name| log.run(&pool, Lane::LargeRsa, name));
+    let small = log.run(&pool, Lane::Rsa, "small");
+    let cheap = log.run(&pool, Lane::Other, "cheap");
+    gate.open().await;
+    all(large).await;
+    all([small, cheap]).await;
+    assert_eq!(log.names(), ["cheap", "small", "large 1", "large 2"]);
+}
+
+#[tokio::test]
 async fn a_dear_job_runs_beside_any_number_of_cheap_ones() {
     let pool = gate::pool(2);
     let log = Log::new();

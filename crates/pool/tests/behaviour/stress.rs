@@ -143,7 +143,7 @@ fn submit(pool: &Pool, seen: &Seen, dice: &mut Dice) -> Run<()> {
     seen.live_closures.fetch_add(1, Relaxed);
     let live = Live(Arc::clone(&seen.live_closures));
     let ran = Arc::clone(&seen.ran);
-    let lane = Lane::ALL[dice.roll(2)];
+    let lane = Lane::ALL[dice.roll(3)];
     let deadline = match dice.roll(4) {
         0 => Some(Instant::now() + Duration::from_micros(dice.roll(200) as u64)),
         _ => None,
