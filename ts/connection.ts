@@ -71,6 +71,8 @@ export class Connection {
   slot = -1;
   generation = 0;
   socket: TlsSocket | null = null;
+  /** The core closed it during its handshake and says no more of it: it was one of a flood. */
+  untold = false;
   /** Until the handshake is over; null too if the core began it. */
   handshake: Handshake | null = null;
   /** What the client asked for, from its ClientHello on, where that was told. */
@@ -254,6 +256,7 @@ export class Connection {
 
   onClosed(): void {
     const { handshake } = this;
+    this.untold = this.state === 'shaking';
     if (!this.leave()) return;
     if (handshake !== null) return handshake.onClosed();
     const socket = this.socket!;

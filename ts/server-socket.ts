@@ -4,12 +4,13 @@ import type { TlsSocket } from './tls-socket.js';
 
 /**
  * Makes a socket whose handshake goes on one of `server`, as Node does with those of tls.Server:
- * 'secureConnection', 'tlsClientError' once at most, and 'keylog' where somebody listens.
+ * 'secureConnection', 'tlsClientError' once at most, and 'keylog' where somebody listens. What the
+ * core does not tell, the server does not either.
  */
 export function serve(socket: TlsSocket, server: tls.Server): void {
   let told = false;
   const failed = (error: Error): void => {
-    if (told || socket._controlReleased) return;
+    if (told || socket._controlReleased || socket._connection.untold) return;
     told = true;
     server.emit('tlsClientError', clientError(error, socket), socket);
   };

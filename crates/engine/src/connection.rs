@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     lease: Option<Lease>,
     id: OnceLock<ConnectionId>,
     number: u64,
+    /// The host handed it over and awaits how its handshake ends.
+    handed_over: bool,
     remote: Option<SocketAddr>,
     control: AtomicU8,
     outbox: Outbox,
@@ -167,6 +169,7 @@ impl Connection {
             transport,
             attention: AtomicWaker::new(),
             lease,
+            handed_over: id.is_some(),
             id: id.map_or_else(OnceLock::new, OnceLock::from),
             number: host.engine.next_connection(),
             remote,

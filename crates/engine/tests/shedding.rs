@@ -1,14 +1,15 @@
 //! What a server does not take on, and what its host hears of it.
 
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offloop_engine::tls::ContextTable;
 use offloop_engine::{
-    EngineOptions, Event, ListenPlace, Operation, Payload, ServerOptions, ShedReason,
+    Decision, EngineOptions, Event, ListenPlace, Offload, Operation, Payload, ServerOptions,
+    ShedReason,
 };
 
-use crate::support::{TestHost, eventually, is_closed, server_options};
+use crate::support::{TestHost, eventually, is_closed, server_options, start_client};
 
 fn listen(test: &TestHost, change: impl FnOnce(&mut ServerOptions)) -> SocketAddr {
     let mut options = server_options(ContextTable::new(test.context.clone()));
@@ -46,6 +47,43 @@ fn who_watches_hears_of_a_flood_once() {
     assert!(test.host.take_sheds().samples.is_empty());
     drop(TcpStream::connect(address));
     test.drain_until(|sink| sink.events.iter().any(|event| matches!(event, Event::Shed)));
+}
+
+#[test]
+fn a_flood_that_is_shed_after_its_hellos_were_asked_about_is_told_in_part() {
+    const FLOOD: usize = 300;
+    let test = TestHost::new(EngineOptions::default());
+    // Nothing is answered by the moment at which it was asked.
+    let (_, address) = test.listen_asking(|options| {
+        options.settings.offload = Offload::Always;
+        options.settings.queue_age = Duration::ZERO;
+    });
+    let began = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..FLOOD {
+        let mut client = start_client(&test.client, address);
+        client.conn.write_tls(&mut client.sock).unwrap();
+        clients.push(client);
+    }
+    let (mut told, mut quiet) = (0, 0);
+    while told + quiet < FLOOD {
+        for event in test.drain().events {
+            match event {
+                Event::Hello { id, .. } => assert!(test.host.decide(id, Decision::default())),
+                Event::Failed { id: Some(_), report } => {
+                    assert_eq!(report.shed, Some(ShedReason::QueueAge));
+                    told += 1;
+                }
+                Event::Closed(_) => quiet += 1,
+                other => panic!("found {other:?}"),
+            }
+        }
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    assert!((100..=100 * (seconds + 2)).contains(&told), "{told} in {seconds} s");
+    assert_eq!(shed(&test, ShedReason::QueueAge), FLOOD as u64);
+    assert!(clients.iter().all(|client| is_closed(&client.sock)));
+    eventually(|| test.engine.tally().connections == 0);
 }
 
 #[test]

@@ -111,10 +111,13 @@ impl Connection {
         if let Some(reason) = report.shed {
             self.count_shed(reason);
         }
+        let is_told = report.shed.is_none() || self.handed_over || self.host.may_tell_shed();
         match self.id.get() {
-            None if report.shed.is_some() && !self.host.may_tell_shed() => {}
-            None => self.host.push(Event::Failed { id: None, report }),
-            Some(&id) => self.host.free(id, Event::Failed { id: Some(id), report }),
+            Some(&id) if is_told => self.host.free(id, Event::Failed { id: Some(id), report }),
+            // The host knows it by its hello, and lets go of it without a word.
+            Some(&id) => self.host.free_late(id, &self.worker),
+            None if is_told => self.host.push(Event::Failed { id: None, report }),
+            None => {}
         }
     }
 
