@@ -168,7 +168,10 @@ describe('contexts', () => {
   it('that were replaced, 10,000 in each way, leave the process as large as before', async () => {
     const identities = await Promise.all([1, 2, 3].map(() => authority.issue()));
     const child = new Child('reload.cjs', {
-      env: { IDENTITIES: JSON.stringify(identities.map(({ key, cert }) => ({ key, cert }))) },
+      env: {
+        TIMES: '10000',
+        IDENTITIES: JSON.stringify(identities.map(({ key, cert }) => ({ key, cert }))),
+      },
       // A young generation of fixed size: newer versions of Node let it grow by 50 MB.
       nodeFlags: ['--expose-gc', '--max-semi-space-size=1'],
       bound: 170_000,
@@ -180,11 +183,13 @@ describe('contexts', () => {
         before: number;
         after: number;
         kept: number;
+        privateKeys: number;
       }>();
       expect(measured.way).toBe(way);
       // Leaked contexts, of 10 KB at least, would be 90 MB.
       expect((measured.after - measured.before) / 2 ** 20).toBeLessThan(20);
       expect(measured.kept).toBeLessThanOrEqual(1);
+      expect(measured.privateKeys).toBe(1 + 2 * measured.kept);
     }
     expect((await child.result).code).toBe(0);
   }, 180_000);

@@ -3,13 +3,12 @@ import tls from 'node:tls';
 import { contextOptions } from './options.js';
 import { SecureContext, type SecureContextOptions } from './secure-context.js';
 
-const CACHED = 64;
-const cache = new Map<string, SecureContext>();
-
-/** The context of these options, from the last 64 that were asked for. */
+/** The context of these options: the same as long as somebody holds it, or asked for it lately. */
 export function cachedContext(options: object): SecureContext {
   const digest = digestOf(options, false);
-  return keep(digest, cache.get(digest) ?? new SecureContext(options));
+  const context = find(digest) ?? add(digest, new SecureContext(options));
+  hold(digest, context, SESSIONS_MS);
+  return context;
 }
 
 /**
@@ -19,20 +18,59 @@ export function cachedContext(options: object): SecureContext {
  */
 export function separateContext(options: SecureContextOptions): SecureContext {
   const digest = digestOf(options, true);
-  const known = cache.get(digest);
-  if (known === undefined) return keep(digest, new SecureContext(options, true));
-  return SecureContext.alike(keep(digest, known));
+  const known = find(digest);
+  const context = known ?? add(digest, new SecureContext(options, true));
+  hold(digest, context, BURST_MS);
+  if (known === undefined) return context;
+  const alike = SecureContext.alike(known);
+  origins.set(alike, known);
+  return alike;
 }
 
-/** Puts it last: the oldest leaves first. */
-function keep(digest: string, context: SecureContext): SecureContext {
-  cache.delete(digest);
-  cache.set(digest, context);
-  if (cache.size > CACHED) cache.delete(cache.keys().next().value!);
+/**
+ * By digest. Weakly, so that a private key is gone with the last of those who use it, whatever was
+ * parsed since.
+ */
+const cache = new Map<string, WeakRef<SecureContext>>();
+const collected = new FinalizationRegistry<string>((digest) => {
+  // It may have been made again.
+  if (find(digest) === undefined) cache.delete(digest);
+});
+
+/** What a context shares its options with: found as long as one of them lives. */
+const origins = new WeakMap<SecureContext, SecureContext>();
+
+/** Those asked for lately, which nobody else may hold: the one not asked for longest comes first. */
+const held = new Map<string, { context: SecureContext; timer: NodeJS.Timeout }>();
+const HELD = 64;
+/** Who gives options to each connection holds no context: by tickets of the last ones they resume. */
+const SESSIONS_MS = 300_000;
+/** Who makes a context of Node's holds it, or makes the next one for the next ClientHello. */
+const BURST_MS = 1000;
+
+function find(digest: string): SecureContext | undefined {
+  return cache.get(digest)?.deref();
+}
+
+function add(digest: string, context: SecureContext): SecureContext {
+  cache.set(digest, new WeakRef(context));
+  collected.register(context, digest);
   return context;
 }
 
-/** Keyed by digest, so that the cache keeps no key or passphrase. */
+function hold(digest: string, context: SecureContext, milliseconds: number): void {
+  const timer =
+    held.get(digest)?.timer.refresh() ??
+    setTimeout(() => held.delete(digest), milliseconds).unref();
+  held.delete(digest);
+  held.set(digest, { context, timer });
+  if (held.size <= HELD) return;
+  const [oldest] = held.keys();
+  clearTimeout(held.get(oldest)!.timer);
+  held.delete(oldest);
+}
+
+/** A digest keeps no key and no passphrase. */
 function digestOf(options: object, judged: boolean): string {
   const hash = createHash('sha256').update(`${judged};`);
   // What absent options mean, which a program may change.

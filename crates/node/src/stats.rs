@@ -186,6 +186,10 @@ pub struct NativeMemory {
     pub sent_queued: f64,
     /// Received of ClientHellos that are not whole yet, in bytes.
     pub hellos: f64,
+    /// Private keys that the core can sign with: those of contexts in use, of replaced ones whose
+    /// last connection is not gone, and of contexts that JavaScript's garbage collector has not
+    /// taken.
+    pub private_keys: f64,
     /// Entries in this thread's table of connections, free ones included.
     pub slots: f64,
 }
@@ -270,6 +274,7 @@ impl NativeStats {
                 received_queued: gauge(stats.received_bytes_queued),
                 sent_queued: gauge(stats.sent_bytes_queued),
                 hellos: gauge(stats.hello_bytes),
+                private_keys: counter(offloop_engine::tls::live_keys() as u64),
                 slots: counter(host.slots() as u64),
             },
             threads: NativeThreads {

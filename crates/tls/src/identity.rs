@@ -73,7 +73,7 @@ impl CheckedIdentity {
         if !fits(&chain[0], &*key) {
             return Err(ContextError::KeyMismatch);
         }
-        let key = Arc::new(PreferringKey { key, schemes: Arc::clone(schemes) });
+        let key = Arc::new(PreferringKey::new(key, Arc::clone(schemes)));
         let certified = CertifiedKey::new(chain, key);
         let kind = match certified.key.algorithm() {
             SignatureAlgorithm::RSA if bits.is_some_and(|bits| bits > 2048) => KeyKind::LargeRsa,

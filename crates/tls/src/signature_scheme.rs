@@ -4,6 +4,8 @@ use rustls::sign::{Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme as Number};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 
+use crate::live_keys::LiveKey;
+
 /// Declares the schemes once, in OpenSSL's order of preference.
 macro_rules! signature_schemes {
     ($($variant:ident = $number:literal, $name:literal, $openssl:literal;)*) => {
@@ -91,8 +93,15 @@ pub(crate) fn shared_schemes(
 /// A key that signs with the schemes of a list only, the first one that fits.
 #[derive(Debug)]
 pub(crate) struct PreferringKey {
-    pub(crate) key: Arc<dyn SigningKey>,
-    pub(crate) schemes: Arc<[SignatureScheme]>,
+    key: Arc<dyn SigningKey>,
+    schemes: Arc<[SignatureScheme]>,
+    _live: LiveKey,
+}
+
+impl PreferringKey {
+    pub(crate) fn new(key: Arc<dyn SigningKey>, schemes: Arc<[SignatureScheme]>) -> Self {
+        Self { key, schemes, _live: LiveKey::new() }
+    }
 }
 
 impl SigningKey for PreferringKey {

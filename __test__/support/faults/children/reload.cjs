@@ -1,13 +1,14 @@
 /**
- * Replaces the contexts of a listening server 10,000 times in each of the ways, with keys that
- * change, and says how large the process was after a tenth of them and after all.
+ * Replaces the contexts of a listening server so many times in each of the ways, with keys that
+ * change, and says how large the process was after a tenth of them and after all, and how many keys
+ * it has when it has no more than it uses.
  */
-const { createServer } = require('offloop');
+const offloop = require('offloop');
 
 const identities = JSON.parse(process.env.IDENTITIES);
-const TIMES = 10_000;
+const TIMES = Number(process.env.TIMES);
 
-const server = createServer(identities[0], (socket) => socket.on('error', () => {}));
+const server = offloop.createServer(identities[0], (socket) => socket.on('error', () => {}));
 server.listen(0, '127.0.0.1', async () => {
   const ways = {
     setSecureContext: (identity) => server.setSecureContext(identity),
@@ -23,7 +24,11 @@ server.listen(0, '127.0.0.1', async () => {
       if (i === TIMES / 10) before = process.memoryUsage().rss;
     }
     const after = process.memoryUsage().rss;
-    console.log(JSON.stringify({ way, before, after, kept: server._contexts.length }));
+    const kept = server._contexts.length;
+    // One for all names; two for a single name: as it was checked, and with what the server decides.
+    while (offloop.stats().memory.privateKeys > 1 + 2 * kept) await collected();
+    const { privateKeys } = offloop.stats().memory;
+    console.log(JSON.stringify({ way, before, after, kept, privateKeys }));
   }
   server.close();
 });
