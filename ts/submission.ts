@@ -16,6 +16,8 @@ export const SLAB_PIECE = 16 * 1024;
 const SLAB_BYTES = 64 * 1024;
 const OPERATIONS = 512;
 const FINISH_MS = 500;
+/** Bytes of large pieces after which a tick submits at once, to hear whether there is congestion. */
+const UNHEARD_BYTES = 1024 * 1024;
 
 /** A piece of a cork'ed write, as `Writable` hands it to `_writev`. */
 export interface Piece {
@@ -28,6 +30,8 @@ export class Submission {
   private readonly operations = new Uint32Array(OPERATIONS * WORDS);
   private readonly slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   private buffers: Uint8Array[] = [];
+  /** Of `buffers`, in bytes. */
+  private unheard = 0;
   private count = 0;
   private used = 0;
   private completed: Connection[] = [];
@@ -62,6 +66,7 @@ export class Submission {
     if (size < 0) {
       connection.sending(this.large(connection, chunk, encoding));
       if (typeof chunk !== 'string') this.submitFull();
+      else this.submitMuch();
     } else {
       this.push(OP_WRITE_SLAB, connection.slot, connection.generation, size);
       connection.sending(size);
@@ -73,6 +78,7 @@ export class Submission {
   writeOwn(connection: Connection, bytes: Buffer): void {
     this.large(connection, bytes, 'latin1');
     connection.sending(0);
+    this.submitMuch();
     if (!this.awaited) this.awaitTick();
   }
 
@@ -94,6 +100,7 @@ export class Submission {
     }
     this.close(connection, run);
     if (borrowed) this.submitFull();
+    else this.submitMuch();
     if (!this.awaited) this.awaitTick();
   }
 
@@ -141,6 +148,7 @@ export class Submission {
     this.count = 0;
     this.used = 0;
     if (buffers.length > 0) this.buffers = [];
+    this.unheard = 0;
     this.congested = (this.native.submit(operations, count, this.slab, buffers) & CONGESTED) !== 0;
     for (let at = 0; at < count * WORDS; at += WORDS) {
       if (operations[at] !== DONE_INLINE) continue;
@@ -223,7 +231,13 @@ export class Submission {
     if (bytes.buffer instanceof SharedArrayBuffer) bytes = Buffer.from(bytes);
     this.push(OP_WRITE_BUFFER, connection.slot, connection.generation, 0);
     this.buffers.push(bytes);
+    this.unheard += bytes.length;
     return bytes.length;
+  }
+
+  /** Many connections that are fed in one tick must not each take a window that is gone by then. */
+  private submitMuch(): void {
+    if (this.unheard >= UNHEARD_BYTES) this.submitFull();
   }
 
   private submitFull(): void {
