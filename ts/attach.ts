@@ -165,13 +165,13 @@ export class Attachment {
       const reason = `Node can't serve with ${this.ownContext}, a context of offloop: nobody is shown its key`;
       throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'release()', reason);
     }
+    this.giveBack();
+  }
+
+  private giveBack(): void {
     this.detached = true;
     knownToCopies.delete(this.server);
     this.listening.release();
-    this.undoAll();
-  }
-
-  private undoAll(): void {
     for (const undo of this.undo.splice(0).toReversed()) undo();
   }
 
@@ -190,7 +190,7 @@ export class Attachment {
     try {
       this.listening.takeOver();
     } catch (error) {
-      this.undoAll();
+      this.giveBack();
       throw error;
     }
   }

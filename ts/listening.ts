@@ -54,6 +54,8 @@ export class Listening {
   /** In the place of `_listen2`, which Node calls when everything else about listening is clear. */
   readonly listen: Listen2 = (address, port, addressType, backlog, fd, flags) => {
     const { server } = this;
+    const refusal = this.needsLibuv() ? null : refusalOfCore();
+    if (refusal !== null) return refuse(server, refusal);
     let isOurs = false;
     let place: { address: string | null; type: number | null } = { address, type: addressType };
     if (!server._handle && !this.needsLibuv()) {
@@ -86,9 +88,13 @@ export class Listening {
     for (const key of Reflect.ownKeys(old))
       Object.defineProperty(handle, key, Object.getOwnPropertyDescriptor(old, key)!);
     this.take(handle, false);
+    const errno = handle.listen(BACKLOG);
+    if (errno !== 0) {
+      handle.close();
+      throw systemError(errno, 'listen');
+    }
     server._handle = handle;
     old.close();
-    handle.listen(BACKLOG);
     if (server._unref) handle.unref();
   }
 
@@ -142,6 +148,23 @@ export class Listening {
     this.handle = null;
     this.core.stopListening();
   }
+}
+
+/** Why the core does not start, which it does on first use: the system has no threads left. */
+function refusalOfCore(): unknown {
+  try {
+    hub();
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** As Node does where listening fails. */
+function refuse(server: NodeServer, error: unknown): void {
+  server._handle?.close();
+  server._handle = null;
+  process.nextTick(() => server.emit('error', error));
 }
 
 /** A bound handle is the core's unless libuv accepts on it already. */

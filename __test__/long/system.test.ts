@@ -57,23 +57,26 @@ describe('threads that cannot be made', () => {
   /** Root may make threads whatever the limit; a user of its own has no others. */
   const possible = process.getuid?.() === 0 && has('setpriv') && has('prlimit');
 
-  it.skipIf(!possible)('are an error with a code, and it serves when they can', async () => {
-    const child = new Child('starved.cjs', {
-      env: { STARVED: JSON.stringify({ options }) },
-      under: as(54_321),
-    });
-    await child.message();
-    limit(54_321, child.pid, threadsOf(child.pid));
-    child.tell('go');
-    const answer = await child.message<{ code?: string; message?: string }>();
-    expect(answer.code).toBe('ERR_OFFLOOP_INTERNAL');
-    expect(answer.message).toContain('Resource temporarily unavailable');
-    limit(54_321, child.pid, 1000);
-    child.tell('go');
-    const { port } = await child.message<{ port: number }>();
-    expect(await attempt(port)).toMatchObject({ code: null, echoed: 'ping' });
-    expect(await child.result).toMatchObject({ code: 0, signal: null });
-  });
+  it.skipIf(!possible)(
+    "are an 'error' of listen() with a code, and it serves when they can",
+    async () => {
+      const child = new Child('starved.cjs', {
+        env: { STARVED: JSON.stringify({ options }) },
+        under: as(54_321),
+      });
+      await child.message();
+      limit(54_321, child.pid, threadsOf(child.pid));
+      child.tell('go');
+      const answer = await child.message<{ code: string; message: string; listening: boolean }>();
+      expect(answer).toMatchObject({ code: 'ERR_OFFLOOP_INTERNAL', listening: false });
+      expect(answer.message).toContain('Resource temporarily unavailable');
+      limit(54_321, child.pid, 1000);
+      child.tell('go');
+      const { port } = await child.message<{ port: number }>();
+      expect(await attempt(port)).toMatchObject({ code: null, echoed: 'ping' });
+      expect(await child.result).toMatchObject({ code: 0, signal: null });
+    },
+  );
 
   it.skipIf(!possible)(
     'of the pool: refused or served meanwhile, and served when they can',

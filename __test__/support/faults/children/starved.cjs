@@ -1,5 +1,5 @@
 // Loads the package and serves one client whenever it is told to: by then the test may have taken
-// something away. Ends when it has served.
+// something away, and it says what failed. Ends when it has served.
 'use strict';
 const { createInterface } = require('node:readline');
 
@@ -8,18 +8,15 @@ const { options } = JSON.parse(process.env.STARVED);
 
 createInterface(process.stdin).on('line', () => {
   const offloop = require('offloop');
-  try {
-    offloop.stats();
-  } catch (error) {
-    say({ code: error.code, message: error.message });
-    return;
-  }
-  process.stdin.destroy();
   const server = offloop.createServer(options, (socket) => {
     socket.on('error', () => {});
     socket.on('end', () => server.close());
     socket.pipe(socket);
   });
-  server.listen(0, '127.0.0.1', () => say({ port: server.address().port }));
+  server.on('error', ({ code, message }) => say({ code, message, listening: server.listening }));
+  server.listen(0, '127.0.0.1', () => {
+    process.stdin.destroy();
+    say({ port: server.address().port });
+  });
 });
 say({ ready: true });
