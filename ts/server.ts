@@ -1,6 +1,6 @@
 import tls from 'node:tls';
 import { attach, isAttached } from './attach.js';
-import type { CoreOptions } from './core-options.js';
+import { type CoreOptions, coreOptions } from './core-options.js';
 import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
 import { failure } from './errors.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
@@ -111,18 +111,10 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
  * have options of such names that mean something else: of those only a context is taken.
  */
 function coreOptionsOf(options: unknown, registered: boolean): CoreOptions {
-  const fallback = registered;
-  if (typeof options !== 'object' || options === null) return { fallback };
+  if (typeof options !== 'object' || options === null) return { fallback: registered };
   const given = options as CoreOptions;
-  if (registered)
-    return { fallback, ...(given.context instanceof SecureContext && { context: given.context }) };
-  const { context, offload, clientHello, limits, maxConnections } = given;
-  return {
-    context,
-    clientHello,
-    offload,
-    limits,
-    maxConnections,
-    fallback: given.fallback ?? fallback,
-  };
+  const { context } = given;
+  if (registered) return { fallback: true, ...(context instanceof SecureContext && { context }) };
+  const names = Object.keys(coreOptions) as (keyof typeof coreOptions)[];
+  return { context, ...Object.fromEntries(names.map((name) => [name, given[name]])) };
 }
