@@ -7,21 +7,17 @@ import { createServer, type ServerOptions } from 'offloop';
 import { createSecureContext as createNodeContext } from 'offloop/tls';
 import { beforeAll, describe, expect, test } from 'vitest';
 
-import { Authority, type Issued } from './support/certificates.js';
+import { type Issued, issued } from './support/certificates.js';
 import { connect, listen } from './support/disposables.js';
 import { run } from './support/program.js';
 import { commonName } from './support/servers.js';
 import { closed, readAll, until } from './support/streams.js';
 
 let identity: Issued;
-let named: Record<'first', Issued>;
+let named: Issued;
 
 beforeAll(async () => {
-  const authority = await Authority.create();
-  identity = await authority.issue();
-  named = {
-    first: await authority.issue({ subject: 'CN=first' }),
-  };
+  [identity, named] = await issued({}, { subject: 'CN=first' });
 });
 
 describe('what is asked during a handshake', () => {
@@ -29,7 +25,7 @@ describe('what is asked during a handshake', () => {
     const server = createServer({
       ...identity,
       SNICallback: (name, callback) =>
-        callback(null, name === 'first.test' ? createNodeContext(named.first) : undefined),
+        callback(null, name === 'first.test' ? createNodeContext(named) : undefined),
     });
     await using listening = await listen(server);
     expect(await commonName(listening.port, 'first.test')).toBe('first');
@@ -40,7 +36,7 @@ describe('what is asked during a handshake', () => {
   test('names that SNICallback has not answered hold up no others', async () => {
     const pending: (() => void)[] = [];
     const SNICallback: ServerOptions['SNICallback'] = (name, callback) => {
-      const answer = (): void => callback(null, createNodeContext(named.first));
+      const answer = (): void => callback(null, createNodeContext(named));
       if (name === 'slow.test') pending.push(answer);
       else answer();
     };

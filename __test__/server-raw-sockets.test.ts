@@ -6,7 +6,7 @@ import tls from 'node:tls';
 import { createServer, type Server, type TlsSocket } from 'offloop';
 import { beforeAll, describe, expect, test } from 'vitest';
 
-import { Authority, type Issued } from './support/certificates.js';
+import { type Issued, issued } from './support/certificates.js';
 import { connect, listen, tcpPair } from './support/disposables.js';
 import { nodeTls, offloop } from './support/libraries.js';
 import { run } from './support/program.js';
@@ -14,14 +14,10 @@ import { connections } from './support/servers.js';
 import { closed, readAll } from './support/streams.js';
 
 let identity: Issued;
-let named: Record<'first', Issued>;
+let named: Issued;
 
 beforeAll(async () => {
-  const authority = await Authority.create();
-  identity = await authority.issue();
-  named = {
-    first: await authority.issue({ subject: 'CN=first' }),
-  };
+  [identity, named] = await issued({}, { subject: 'CN=first' });
 });
 
 describe("emit('connection')", () => {
@@ -76,7 +72,7 @@ describe("emit('connection')", () => {
 
   test('keeps to the contexts of the server by SNI', async () => {
     const server = createServer(identity);
-    server.addContext('first.test', named.first);
+    server.addContext('first.test', named);
     await using ends = await tcpPair();
     server.emit('connection', ends.socket);
     const client = tls.connect({

@@ -37,6 +37,12 @@ export interface IssueOptions {
 
 const DAY = 86_400_000;
 
+/** Identities of a new authority, one for each. */
+export async function issued(...each: IssueOptions[]): Promise<Issued[]> {
+  const authority = await Authority.create();
+  return Promise.all(each.map((options) => authority.issue(options)));
+}
+
 /** An authority; the key material of equal options is made once for each test process. */
 export class Authority {
   static async create(name = 'Test authority'): Promise<Authority> {

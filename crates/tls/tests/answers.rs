@@ -6,13 +6,12 @@ use offloop_tls::{
     Answer, ContextOptions, ContextTable, HandshakeLimits, KeyLogSink, ServerContext, Step,
     handshake,
 };
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::certificates::{Algorithm, server};
 use crate::pair::{Pair, TLS12, TLS13, client, context, context_with};
+use crate::seen_server::SeenServer;
 
 fn offering(versions: &[&'static rustls::SupportedProtocolVersion], alpn: &[&str]) -> ClientConfig {
     let mut config = client(versions);
@@ -65,7 +64,7 @@ fn protocols_can_be_refused_as_a_whole() {
 #[test]
 fn an_ocsp_response_is_stapled_for_this_connection_alone() {
     for versions in [TLS12, TLS13] {
-        let seen = Arc::new(SeenResponse::default());
+        let seen = Arc::new(SeenServer::default());
         let config = || {
             let mut config = client(versions);
             config.dangerous().set_certificate_verifier(Arc::clone(&seen) as _);
@@ -75,9 +74,9 @@ fn an_ocsp_response_is_stapled_for_this_connection_alone() {
         let ocsp = Some(b"response".to_vec());
         let answer = Answer { ocsp, ..Answer::default() };
         Pair::new(config(), context.clone()).answer(answer).run().assert_echo();
-        assert_eq!(*seen.0.lock().unwrap(), b"response");
+        assert_eq!(*seen.response.lock().unwrap(), b"response");
         Pair::new(config(), context).run().assert_echo();
-        assert!(seen.0.lock().unwrap().is_empty());
+        assert!(seen.response.lock().unwrap().is_empty());
     }
 }
 
@@ -174,44 +173,4 @@ fn hello_of(config: ClientConfig) -> Vec<u8> {
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
     hello
-}
-
-/// Trusts everybody, and keeps the OCSP response.
-#[derive(Debug, Default)]
-struct SeenResponse(Mutex<Vec<u8>>);
-
-impl ServerCertVerifier for SeenResponse {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        response: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        *self.0.lock().unwrap() = response.to_vec();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
-    }
 }

@@ -20,6 +20,7 @@ mod pkcs12;
 mod records;
 mod resumption;
 mod revocation;
+mod seen_server;
 mod signature_schemes;
 mod stored_sessions;
 mod trace;

@@ -1,6 +1,6 @@
 //! Signature schemes: what this end signs with, and what it takes from clients.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use offloop_tls::{ClientAuth, ContextOptions, ServerContext, SignatureScheme};
 use rustls::SignatureScheme as Number;
@@ -8,6 +8,7 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::certificates::{Algorithm, authority, client as client_identity};
 use crate::pair::{Pair, TLS12, TLS13, client, client_of, client_with_certificate, context_with};
+use crate::seen_server::SeenServer;
 
 fn with(schemes: &[SignatureScheme], algorithm: Algorithm) -> ServerContext {
     context_with(algorithm, |options| options.signature_schemes = Some(schemes.to_vec()))
@@ -30,12 +31,12 @@ fn a_server_signs_with_its_first_scheme_that_the_client_offers() {
         (&[S::RsaPkcs1Sha384, S::RsaPssRsaeSha384], Algorithm::Rsa2048, 0x0501),
         (&[S::Ed25519, S::EcdsaSecp384r1Sha384], Algorithm::P384, 0x0503),
     ] {
-        let seen = Arc::new(SeenScheme::default());
+        let seen = Arc::new(SeenServer::default());
         // TLS 1.3 has no PKCS#1 signatures.
         let mut config = client(TLS12);
         config.dangerous().set_certificate_verifier(Arc::clone(&seen) as _);
         Pair::new(config, with(schemes, algorithm)).run().assert_echo();
-        assert_eq!(*seen.0.lock().unwrap(), Some(Number::from(expected)));
+        assert_eq!(*seen.scheme.lock().unwrap(), Some(Number::from(expected)));
     }
 }
 
@@ -107,52 +108,4 @@ fn the_shared_schemes_are_told_in_the_order_of_who_decides() {
     }
     let pair = Pair::new(client(TLS13), context_with(Algorithm::P256, |_| {})).run();
     assert_eq!(pair.session().shared_signature_schemes().len(), SignatureScheme::ALL.len());
-}
-
-/// Trusts everybody, and keeps the scheme of the server's signature.
-#[derive(Debug, Default)]
-struct SeenScheme(Mutex<Option<Number>>);
-
-mod seen {
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-
-    use super::SeenScheme;
-
-    impl ServerCertVerifier for SeenScheme {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            *self.0.lock().unwrap() = Some(signature.scheme);
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.verify_tls12_signature(message, certificate, signature)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            super::SignatureScheme::ALL.iter().map(|scheme| scheme.number().into()).collect()
-        }
-    }
 }
