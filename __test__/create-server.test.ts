@@ -5,21 +5,18 @@ import tls from 'node:tls';
 import { createSecureContext, createServer, Server, type ServerOptions } from 'offloop';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 
-import { Authority, type Issued } from './support/certificates.js';
+import { type Issued, issued } from './support/certificates.js';
 import { pair } from './support/disposables.js';
+import { keepAliveIn } from './support/faults/keep-alive.js';
 import { offloop } from './support/libraries.js';
 import { run } from './support/program.js';
-import { readAll } from './support/streams.js';
+import { readAll, until } from './support/streams.js';
 
 let identity: Issued;
-let named: Record<'first', Issued>;
+let named: Issued;
 
 beforeAll(async () => {
-  const authority = await Authority.create();
-  identity = await authority.issue();
-  named = {
-    first: await authority.issue({ subject: 'CN=first' }),
-  };
+  [identity, named] = await issued({}, { subject: 'CN=first' });
 });
 
 describe('createServer()', () => {
@@ -36,7 +33,7 @@ describe('createServer()', () => {
   });
 
   test('takes a context made before', async () => {
-    const context = createSecureContext(named.first);
+    const context = createSecureContext(named);
     await using ends = await pair(offloop, { server: { context } });
     expect(ends.client.getPeerCertificate().subject.CN).toBe('first');
   });
@@ -116,5 +113,23 @@ describe('createServer()', () => {
     await using ends = await pair(offloop, { server });
     ends.socket.end('x');
     expect(String(await readAll(ends.client))).toBe('x');
+  });
+
+  test('keepAlive reaches the socket, and setKeepAlive() after it', async () => {
+    const server = { ...identity, keepAlive: true, keepAliveInitialDelay: 300_000 };
+    await using ends = await pair(offloop, { server });
+    const { socket, port } = ends;
+    const seconds = (): number | null => keepAliveIn(port, socket.remotePort!);
+    const within = (from: number, to: number) => (): boolean => {
+      const left = seconds();
+      return left !== null && left > from && left <= to;
+    };
+    await until(within(250, 300), 'the delay of the server');
+    socket.setKeepAlive(false);
+    await until(() => seconds() === null, 'no probes');
+    socket.setKeepAlive(true, 100_000);
+    await until(within(50, 100), 'the delay of the socket');
+    await using without = await pair(offloop, { server: identity });
+    expect(keepAliveIn(without.port, without.socket.remotePort!)).toBe(null);
   });
 });

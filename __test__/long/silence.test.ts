@@ -9,6 +9,7 @@ import { Checked, Dice, Sequence } from '../support/bytes.js';
 import { Authority, type Issued } from '../support/certificates.js';
 import { connect, listen } from '../support/disposables.js';
 import { Child } from '../support/faults/child.js';
+import { has } from '../support/faults/commands.js';
 import { until } from '../support/faults/settled.js';
 import { attempt } from '../support/faults/tls-client.js';
 import { say, scaled, seed } from '../support/scale.js';
@@ -22,32 +23,69 @@ beforeAll(async () => {
   options = { key, cert };
 });
 
-describe('a client that is frozen', () => {
-  it('is found by setTimeout(), whether the server talks to it or not', async () => {
-    const server = createServer(options);
-    await using listening = await listen(server as never);
-    for (const talks of [false, true]) {
-      const accepted = once(server, 'secureConnection') as Promise<[TlsSocket]>;
-      const child = new Child('client.cjs', { env: { PORT: String(listening.port) } });
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
-      const [socket] = await accepted;
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
-      await child.message();
-      process.kill(child.pid, 'SIGSTOP');
-      // More than the kernels buffer: what is left is held, and bounded.
-      if (talks) socket.write(Buffer.alloc(16 * MIB));
-      socket.setTimeout(300, () => socket.destroy());
-      socket.resume();
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
-      await new Promise((resolve) => socket.once('close', resolve));
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
-      await until(() => stats().connections === 0, 'the core forgets it');
-      expect(stats().sentBytesQueued).toBe(0);
-      process.kill(child.pid, 'SIGKILL');
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
-      await child.result;
-    }
+/** Freezes clients of a server with these options, one after the other; `watch` its sockets. */
+async function ends(own: object, watch: (socket: TlsSocket) => void): Promise<void> {
+  const server = createServer({ ...options, ...own });
+  await using listening = await listen(server as never);
+  for (const talks of [false, true]) {
+    const accepted = once(server, 'secureConnection') as Promise<[TlsSocket]>;
+    const child = new Child('client.cjs', { env: { PORT: String(listening.port) } });
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const [socket] = await accepted;
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await child.message();
+    process.kill(child.pid, 'SIGSTOP');
+    // More than the kernels buffer: what is left is held, and bounded.
+    if (talks) socket.write(Buffer.alloc(16 * MIB));
+    watch(socket);
+    socket.resume();
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await new Promise((resolve) => socket.once('close', resolve));
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await until(() => stats().connections.alive === 0, 'the core forgets it');
+    expect(stats().memory.sentQueued).toBe(0);
+    process.kill(child.pid, 'SIGKILL');
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await child.result;
+  }
+}
+
+/** A client and its server in a network of their own, which fails. */
+function vanishing(own: object, writes: boolean): Child {
+  return new Child('vanish.cjs', {
+    env: { VANISH: JSON.stringify({ options: { ...options, ...own }, writes }) },
+    under: ['unshare', '--net'],
   });
+}
+
+describe('a client that is frozen', () => {
+  it('is found by limits.idleTimeout, whether the server talks to it or not', async () => {
+    await ends({ limits: { idleTimeout: 300 } }, () => {});
+  });
+
+  it('is found by setTimeout(), whether the server talks to it or not', async () => {
+    await ends({}, (socket) => socket.setTimeout(300, () => socket.destroy()));
+  });
+});
+
+describe('a client that has vanished', () => {
+  const rooted = process.getuid?.() === 0 && has('unshare') && has('ip');
+  it.skipIf(!rooted)('is found by keep-alive', async () => {
+    const child = vanishing({ keepAlive: true, keepAliveInitialDelay: 1000 }, false);
+    expect(await child.message()).toEqual({ codes: ['ETIMEDOUT'], sheds: 0 });
+    expect(await child.result).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  // While something is on its way, the kernel sends it again instead of probing, for a quarter of
+  // an hour.
+  it.skipIf(!rooted).each([false, true])(
+    'is found by limits.idleTimeout (with something on its way to it: %s)',
+    async (writes) => {
+      const child = vanishing({ limits: { idleTimeout: 1000 } }, writes);
+      expect(await child.message()).toEqual({ codes: [], sheds: 1 });
+      expect(await child.result).toMatchObject({ code: 0, stderr: '' });
+    },
+  );
 });
 
 describe('an event loop that is blocked', () => {
