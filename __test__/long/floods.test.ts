@@ -161,7 +161,11 @@ describe.each(Object.keys(floods))('%s', (name) => {
   });
 });
 
-/** One after the other until it is over; each must be served. */
+/**
+ * One after the other until it is over; each must be served. It may be shed, as the one that has
+ * waited longest of too many, since its hello comes late while this process makes the flood: then it
+ * comes again, as clients do.
+ */
 async function goodClients(
   port: number,
   over: () => boolean,
@@ -170,11 +174,12 @@ async function goodClients(
   let slowest = 0;
   do {
     const start = performance.now();
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
-    expect(await attempt(port, { timeout: PATIENCE })).toMatchObject({
-      code: null,
-      echoed: 'ping',
-    });
+    let outcome;
+    do {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      outcome = await attempt(port, { timeout: PATIENCE });
+    } while (outcome.code === 'ECONNRESET' && performance.now() - start < PATIENCE);
+    expect(outcome).toMatchObject({ code: null, echoed: 'ping' });
     slowest = Math.max(slowest, performance.now() - start);
     count++;
   } while (!over());
