@@ -22,11 +22,15 @@
 
 export {
   bucketBounds,
+  entropy,
   Hub as NativeHub,
+  issueCertificate,
+  makeAuthority,
   NativeContext,
   NativeTally,
   NativeTicketKeys,
   parsePkcs12,
+  versions,
 } from '../native/binding.js';
 export type {
   NativeAdmission,
@@ -37,6 +41,7 @@ export type {
   NativeHandshake,
   NativeHandshakes,
   NativeHello,
+  NativeIssued,
   NativeListening,
   NativeServerStats,
   NativeSession,
@@ -46,6 +51,7 @@ export type {
   NativeSlot,
   NativeStats,
   NativeTimes,
+  NativeVersions,
 } from '../native/binding.js';
 
 /** A record or an operation is four words: kind, slot, generation, value. */

@@ -1,23 +1,29 @@
 //! The napi binding of offloop: plain data, slab memory and one doorbell. No TLS and no socket
 //! logic; the rules of the border stand on top of `ts/native.ts`.
 
+// Public for the lints, which see no use of a function that only napi registers.
+pub mod certificates;
 mod configuration;
 mod context;
 mod decision;
 mod doorbell;
+// As `certificates`.
+pub mod entropy;
 mod handshake;
 mod hub;
 mod operations;
 mod options;
-// Public for the lints, which see no use of a function that only napi registers.
+// As `certificates`.
 pub mod pkcs12;
 mod records;
 mod report;
 mod session;
 mod sheds;
-// As `pkcs12`.
+// As `certificates`.
 pub mod stats;
 mod ticket_keys;
+// As `certificates`.
+pub mod versions;
 
 use mimalloc::MiMalloc;
 
