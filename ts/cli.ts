@@ -46,7 +46,7 @@ async function main(words: readonly string[]): Promise<number> {
 
 async function run(name: string, words: string[]): Promise<number> {
   const command = await load(name);
-  const { values, positionals } = read(command, words);
+  const { values, positionals } = read(name, command, words);
   if (values['help'] === true) {
     process.stdout.write(await help(name));
     return 0;
@@ -54,7 +54,7 @@ async function run(name: string, words: string[]): Promise<number> {
   return command.run(values, positionals);
 }
 
-function read(command: Command, words: string[]) {
+function read(name: string, command: Command, words: string[]) {
   const options: ParseArgsOptionsConfig = {};
   for (const [long, { type, short, multiple }] of Object.entries({
     ...command.options,
@@ -67,9 +67,12 @@ function read(command: Command, words: string[]) {
     };
   }
   try {
-    return parseArgs({ args: words, options, allowPositionals: true, strict: true });
+    const allowPositionals = command.takesWords === true;
+    return parseArgs({ args: words, options, allowPositionals, strict: true });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    // Its first sentence says what is wrong.
+    const [what] = (error as Error).message.split(/\. (?=[A-Z])|\n/, 1);
+    throw new UsageError(`${what}; offloop ${name} --help tells the options`);
   }
 }
 

@@ -3,6 +3,10 @@
 export interface Command {
   /** What stands behind `offloop <name>` in the usage line. */
   readonly usage: string;
+  /** Whether words beside the options mean something; if not, one of them is an error. */
+  readonly takesWords?: boolean;
+  /** What the summary does not say. */
+  readonly description?: readonly string[];
   readonly examples: readonly string[];
   /** By long name. Read with `util.parseArgs`. */
   readonly options: Readonly<Record<string, CommandOption>>;
@@ -47,6 +51,7 @@ export function helpOf(name: string, summary: string, command: Command): string 
     `Usage: offloop ${name} ${command.usage}`.trimEnd(),
     '',
     summary,
+    ...(command.description === undefined ? [] : ['', ...command.description]),
     '',
     'Options:',
     ...table(rows),
