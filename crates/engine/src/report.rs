@@ -56,15 +56,15 @@ impl Report {
 
     pub(crate) fn pool(error: &offloop_pool::PoolError) -> Box<Self> {
         use offloop_pool::PoolError;
-        let code = match error {
-            PoolError::PoolClosed => "ERR_OFFLOOP_POOL_CLOSED",
-            PoolError::TaskDropped => "ERR_OFFLOOP_TASK_DROPPED",
+        let (code, advice) = match error {
+            PoolError::PoolClosed => ("ERR_OFFLOOP_POOL_CLOSED", "the process is ending"),
+            PoolError::TaskDropped => ("ERR_OFFLOOP_TASK_DROPPED", "please report this"),
             PoolError::Overloaded => return ShedReason::QueueFull.report(),
             PoolError::DeadlinePassed => return ShedReason::QueueAge.report(),
             PoolError::Shed => return ShedReason::QueueTarget.report(),
-            PoolError::Panicked(_) => "ERR_OFFLOOP_INTERNAL",
+            PoolError::Panicked(_) => ("ERR_OFFLOOP_INTERNAL", "please report this"),
         };
-        Self::coded(code, error.to_string())
+        Self::coded(code, format!("{error}; {advice}"))
     }
 
     pub(crate) fn kind(&self) -> FailureKind {
@@ -75,7 +75,10 @@ impl Report {
     }
 
     pub(crate) fn internal() -> Box<Self> {
-        Self::coded("ERR_OFFLOOP_INTERNAL", "a task of this connection panicked")
+        Self::coded(
+            "ERR_OFFLOOP_INTERNAL",
+            "a task of this connection panicked; please report this",
+        )
     }
 }
 

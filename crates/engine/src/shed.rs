@@ -69,12 +69,29 @@ impl ShedReason {
         }
     }
 
+    fn cause(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "the server has as many connections as it may have",
+            Self::Handshakes => "the server has as many handshakes in flight as it may have",
+            Self::HandshakesPerPeer => "this peer has as many handshakes in flight as it may have",
+            Self::ConnectionRate => "connections come faster than they may",
+            Self::ConnectionRatePerPeer => "this peer's connections come faster than they may",
+            Self::WaitingForHello => "too many connections have sent no ClientHello",
+            Self::HelloTimeout => "the ClientHello was not whole in time",
+            Self::QueueTarget => "handshakes come faster than they can be computed",
+            Self::QueueAge => "the handshake could not be computed in time",
+            Self::QueueFull => "too many handshakes wait to be computed",
+            Self::IdleTimeout => "nothing came or went for too long",
+        }
+    }
+
     pub(crate) fn report(self) -> Box<Report> {
         let code = match self {
             Self::HelloTimeout => "ERR_TLS_HANDSHAKE_TIMEOUT",
             _ => "ERR_OFFLOOP_OVERLOADED",
         };
-        let mut report = Report::coded(code, format!("the connection was shed: {}", self.name()));
+        let message = format!("{}: the connection was shed by {}", self.cause(), self.name());
+        let mut report = Report::coded(code, message);
         report.shed = Some(self);
         report
     }

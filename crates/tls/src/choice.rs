@@ -102,7 +102,7 @@ impl Choice {
             return Err(Failure::in_the_clear(
                 Code::NoSharedSignatureAlgorithms,
                 Alert::HandshakeFailure,
-                "no shared signature algorithms",
+                "no shared signature algorithms: the client offers none that the context allows",
             ));
         }
         // rustls looks at the schemes only when it signs, and has no error for their lack there.
