@@ -159,36 +159,47 @@ export const acceptOptions = {
  * how what comes of them compares with node:tls.
  */
 export const serverOptions: Readonly<Record<string, Comparison>> = {
+  /** Chooses the protocol of ALPN, instead of `ALPNProtocols`; `this` is the socket. */
   ALPNCallback: {
     status: 'different',
     note: 'SNICallback is asked first in every version; Node asks ALPNCallback first in TLS 1.3.',
   },
+  /** Chooses the context by the name that the client asks for; `this` is the socket. */
   SNICallback: {
     status: 'different',
     note: 'A context that node:tls made before offloop was loaded fails the handshake: nobody is shown its key.',
     error: 'ERR_OFFLOOP_UNSUPPORTED_OPTION',
   },
+  /** Keep the writable side open after the peer's end. Default: false; true in https and http2. */
   allowHalfOpen: {},
+  /** Addresses from which no connection is taken. Default: none. */
   blockList: {
     status: 'different',
     note: 'With it Node accepts the connections, on the event loop; the core takes them from there.',
   },
+  /** Trace records and handshake messages to standard error. Default: false. */
   enableTrace: {
     status: 'different',
     note: 'The trace is shorter: records, and the names of handshake messages that are not encrypted.',
   },
+  /** Time for a handshake, in ms. Default: 120000. */
   handshakeTimeout: {
     status: 'different',
     note: 'The deadline of a handshake closes its connection; Node emits the error and leaves the connection open.',
     error: 'ERR_TLS_HANDSHAKE_TIMEOUT',
   },
+  /** Bytes a socket buffers in each direction before it says so. Default: Node's. */
   highWaterMark: {
     status: 'different',
     note: 'It holds for the TLS sockets; Node gives it to the TCP sockets below them alone.',
   },
+  /** TCP keep-alive, from the start of each connection. Default: false. */
   keepAlive: {},
+  /** Time without traffic before its first probe, in ms. Default: 0, the system decides. */
   keepAliveInitialDelay: {},
+  /** Send small writes at once, without Nagle's algorithm. Default: false; true in https. */
   noDelay: {},
+  /** Don't read until `socket.resume()`. Default: false. */
   pauseOnConnect: {},
   pskCallback: {
     status: 'unsupported',

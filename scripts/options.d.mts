@@ -1,0 +1,2 @@
+/** docs/options.md, as it should be. */
+export function page(): string;
