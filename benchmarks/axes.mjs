@@ -1,4 +1,5 @@
 // What is compared: one row for each axis. A figure's `of` takes what lane.mjs measured.
+import { execFileSync } from 'node:child_process';
 import { run, runHttp2, weigh } from './lane.mjs';
 
 const higher = 'higher is better';
@@ -227,7 +228,52 @@ export const axes = [
       },
     ],
   },
+  ...scale(),
 ];
+
+/** The same server with more and more connections; measured when it is asked for, since it takes minutes. */
+function scale() {
+  return [100, 1000, 5000, 10_000, Math.min(20_000, mostConnections())].map((connections) => ({
+    name: `scale-${connections}`,
+    title: `${connections.toLocaleString('en-US')} connections`,
+    onDemand: true,
+    connections,
+    service: 'echo',
+    key: 'p256',
+    async measure(lane, { seconds }) {
+      const counts = ['--connections', String(connections), '--size', '16'];
+      const busy = await run(lane, ['echo', ...counts, '--seconds', String(seconds)]);
+      const { bytesEach } = await weigh(lane, connections);
+      return { ...busy, bytesEach };
+    },
+    figures: [
+      {
+        name: 'messages, all busy',
+        unit: '/s',
+        better: higher,
+        of: ({ load }) => load.messages_per_second,
+      },
+      {
+        name: 'event-loop delay p99, all busy',
+        unit: 'ms',
+        better: lower,
+        of: ({ server }) => server.all.delayP99,
+      },
+      {
+        name: 'memory of each, all idle',
+        unit: 'KiB',
+        better: lower,
+        of: ({ bytesEach }) => bytesEach / 1024,
+      },
+    ],
+  }));
+}
+
+/** What the limit on descriptors leaves for connections of one process, in whole hundreds. */
+function mostConnections() {
+  const limit = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim();
+  return limit === 'unlimited' ? Infinity : Math.floor((Number(limit) - 300) / 100) * 100;
+}
 
 /** Phases of a run that has some. */
 const phases = {

@@ -13,8 +13,9 @@ import { ServerProcess } from './server-process.mjs';
  *   binary), `program` (path of offloop-load)
  * @param {string[]} args mode and options of offloop-load
  * @param {{ onTick?: (tick: object, spent: object) => void, signal?: AbortSignal }} [watch]
- * @returns {Promise<{ load: object, server: object }>} the client's result; what the server spent,
- *   by the client's phases ('all' where it has none)
+ * @returns {Promise<{ load: object, server: object, ticks: object[] }>} the client's result; what the
+ *   server spent, by the client's phases ('all' where it has none); the client's lines of each
+ *   second, where it has any
  */
 export function run(lane, args, { onTick, signal } = {}) {
   return withServer(lane, async (server) => {
@@ -22,6 +23,7 @@ export function run(lane, args, { onTick, signal } = {}) {
     const stop = () => load.stop();
     signal?.addEventListener('abort', stop);
     const spent = {};
+    const ticks = [];
     let before;
     let busyBefore;
     let result;
@@ -35,6 +37,7 @@ export function run(lane, args, { onTick, signal } = {}) {
           const phase = (spent[line.phase ?? 'all'] = between(before, await server.vitals()));
           phase.machineShare = (machineBusy() - busyBefore) / phase.wall;
         } else if (line.event === 'tick') {
+          ticks.push(line);
           onTick?.(line, between(before, await server.vitals()));
         } else if (line.event === 'end') {
           result = line;
@@ -47,7 +50,7 @@ export function run(lane, args, { onTick, signal } = {}) {
       signal?.removeEventListener('abort', stop);
       load.stop();
     }
-    return { load: result, server: spent };
+    return { load: result, server: spent, ticks };
   });
 }
 

@@ -43,7 +43,7 @@ export function axisText({ axis, targets, figures, shares, failures }) {
 }
 
 /** Three digits that matter, thousands apart. */
-function compact(value) {
+export function compact(value) {
   if (!Number.isFinite(value)) return 'none';
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return value.toLocaleString('en-US', {

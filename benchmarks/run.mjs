@@ -14,7 +14,7 @@ import { targetNames } from './servers/targets.mjs';
 const table = {
   axes: {
     type: choices(axes.map(({ name }) => name)),
-    default: axes.map(({ name }) => name),
+    default: axes.filter(({ onDemand }) => !onDemand).map(({ name }) => name),
     help: 'what to compare',
   },
   runs: { type: number(1, 99, { integer: true }), default: 5, help: 'runs of each target' },
@@ -51,7 +51,8 @@ async function compareAll() {
     certificates[axis.key] ??= await makeCertificates(program, axis.key, scratch);
     const result = await compare(axis, { program, certificates: certificates[axis.key] });
     process.stdout.write(`${axisText({ axis, ...result })}\n`);
-    report.axes.push({ name: axis.name, title: axis.title, ...result });
+    const { name, title, connections } = axis;
+    report.axes.push({ name, title, connections, ...result });
     // After each axis: a run that is stopped keeps what it has.
     if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   }
@@ -79,6 +80,7 @@ function evaluate(axis, targets, samples) {
       unit,
       better,
       targets: Object.fromEntries(targets.map((target, i) => [target, summary(values[i])])),
+      values: Object.fromEntries(targets.map((target, i) => [target, values[i]])),
       comparison: comparison(...values),
     };
   });

@@ -84,12 +84,28 @@ impl Tally {
         })
     }
 
+    /// How latencies are distributed: pairs of a share of the answers and the microseconds within
+    /// which they came.
+    #[must_use]
+    pub fn distribution(&self) -> Value {
+        let pairs: Vec<(f64, f64)> = SHARES
+            .iter()
+            .filter(|_| !self.latency.is_empty())
+            .map(|&share| (share, microseconds(self.latency.value_at_quantile(share))))
+            .collect();
+        json!({ "distribution_us": pairs })
+    }
+
     /// Failures: their number and the first one's text.
     #[must_use]
     pub fn failures(&self) -> Value {
         json!({ "failed": self.failed, "first_error": self.first_error })
     }
 }
+
+/// Of a distribution: finer where a plot of the slowest looks.
+const SHARES: [f64; 14] =
+    [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 1.0];
 
 fn microseconds(nanoseconds: u64) -> f64 {
     rounded(Duration::from_nanos(nanoseconds).as_secs_f64() * 1e6)

@@ -57,6 +57,7 @@ pub(super) async fn run(options: EchoOptions) -> io::Result<()> {
             "messages_per_second": measured.rate(tally.done),
         }),
         tally.latencies(),
+        tally.distribution(),
         tally.failures(),
         facts,
         measured.client(),

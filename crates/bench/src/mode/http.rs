@@ -53,6 +53,7 @@ pub(super) async fn run(options: HttpOptions) -> io::Result<()> {
             "requests_per_second": measured.rate(tally.done),
         }),
         tally.latencies(),
+        tally.distribution(),
         tally.failures(),
         facts,
         measured.client(),

@@ -153,6 +153,7 @@ pub(super) async fn phase(
                 "messages_per_second": measured.rate(total.done),
             }),
             total.latencies(),
+            total.distribution(),
             total.failures(),
             client,
         ]),
