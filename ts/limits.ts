@@ -43,6 +43,12 @@ export const connectionLimits = {
    */
   bufferedBytes: count(256 * 1024, 2 ** 30, 16 * 1024),
   /**
+   * Records in a row that carry no data, of any kind: empty ones, KeyUpdates, warnings, handshake
+   * messages. One more ends the connection by the alert unexpected_message. Default, and most: 32,
+   * which OpenSSL, BoringSSL and rustls allow of one kind; data in between starts anew.
+   */
+  emptyRecords: count(32, 32, 1),
+  /**
    * Time without a byte in either direction after which an open connection is closed, in ms.
    * Default: none; protocols with long polls and web sockets have silences of their own.
    */
@@ -112,7 +118,7 @@ export function settingsOf(
   rest: { handshakeTimeout: number; offload: Offload },
 ): NativeSettings {
   const { helloTimeout, clientHelloSize, queueTarget, queueAge } = limits;
-  const { bufferedBytes, idleTimeout, shed } = limits;
+  const { bufferedBytes, emptyRecords, idleTimeout, shed } = limits;
   return {
     ...rest,
     ...(helloTimeout !== undefined && { helloTimeout }),
@@ -120,6 +126,7 @@ export function settingsOf(
     queueTarget,
     queueAge,
     bufferedBytes,
+    emptyRecords,
     ...(idleTimeout !== undefined && { idleTimeout }),
     shed,
   };

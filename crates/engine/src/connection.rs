@@ -109,6 +109,8 @@ pub struct Settings {
     pub queue_age: Duration,
     /// Plaintext that the host has not drained, in bytes. Default: 256 KiB.
     pub buffered_bytes: usize,
+    /// Records in a row that carry no data; one more ends the connection. Default: 32.
+    pub empty_records: usize,
     /// An open connection without a byte in either direction is closed. Default: never.
     pub idle_timeout: Option<Duration>,
     /// How a handshake is shed. Default: by RST.

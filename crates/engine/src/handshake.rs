@@ -176,6 +176,7 @@ impl Steps<'_> {
                     step
                 }
                 Step::Done(mut established) => {
+                    established.records.set_max_empty(self.settings.empty_records);
                     if let Some(session) = established.new_session.take() {
                         self.stored(session).await?;
                         self.stopwatch.lap(Phase::Asked);

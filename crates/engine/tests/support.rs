@@ -208,6 +208,7 @@ pub(crate) fn server_options(contexts: ContextTable) -> ServerOptions {
             queue_target: Duration::from_secs(120),
             queue_age: Duration::from_secs(120),
             buffered_bytes: 256 * 1024,
+            empty_records: 32,
             idle_timeout: None,
             shed: ShedMode::Reset,
             offload: Offload::Auto,

@@ -28,6 +28,8 @@ pub struct NativeSettings {
     pub queue_age: u32,
     /// Bytes of received plaintext that JavaScript has not taken.
     pub buffered_bytes: u32,
+    /// Records in a row without data.
+    pub empty_records: u32,
     /// Milliseconds without a byte in either direction; absent: for ever.
     pub idle_timeout: Option<u32>,
     /// 'reset' or 'alert'.
@@ -66,6 +68,7 @@ impl NativeSettings {
             queue_target: milliseconds(self.queue_target),
             queue_age: milliseconds(self.queue_age),
             buffered_bytes: self.buffered_bytes as usize,
+            empty_records: self.empty_records as usize,
             idle_timeout: self.idle_timeout.map(milliseconds),
             shed,
             offload,

@@ -97,7 +97,7 @@ impl Alert {
 }
 
 const ALERT: u8 = 21;
-const FATAL: u8 = 2;
+pub(crate) const FATAL: u8 = 2;
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,10 @@
+use std::sync::LazyLock;
+
 use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::cipher_suite as suites;
 
 use crate::ProtocolVersion;
+use crate::sealed_alert::sealing;
 
 /// Declares the cipher suites once, in Node's order of preference.
 macro_rules! cipher_suites {
@@ -30,7 +33,11 @@ macro_rules! cipher_suites {
 
             pub(crate) fn to_rustls(self) -> SupportedCipherSuite {
                 match self {
-                    $(Self::$variant => suites::$rustls,)*
+                    $(Self::$variant => {
+                        static SUITE: LazyLock<SupportedCipherSuite> =
+                            LazyLock::new(|| sealing(suites::$rustls));
+                        *SUITE
+                    })*
                 }
             }
         }

@@ -98,9 +98,9 @@ codes! {
     DecryptionFailed = "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
         "a record that does not decrypt.";
     BadRecordType = "ERR_SSL_BAD_RECORD_TYPE", "a record of unknown type.";
-    TooManyKeyUpdates = "ERR_SSL_TOO_MANY_KEY_UPDATES", "a flood of KeyUpdates.";
     TooManyWarnAlerts = "ERR_SSL_TOO_MANY_WARN_ALERTS", "a flood of warnings.";
-    RecordTooSmall = "ERR_SSL_RECORD_TOO_SMALL", "a flood of empty records.";
+    RecordTooSmall = "ERR_SSL_RECORD_TOO_SMALL",
+        "a ClientHello in more records than anybody needs.";
     NoRenegotiation = "ERR_SSL_NO_RENEGOTIATION", "a flood of renegotiation requests.";
     ProtocolIsShutdown = "ERR_SSL_PROTOCOL_IS_SHUTDOWN", "the traffic keys are used up.";
     UnknownAlertType = "ERR_SSL_UNKNOWN_ALERT_TYPE", "an alert that has no place here.";
@@ -123,6 +123,8 @@ codes! {
     NoCipherMatch = "ERR_SSL_NO_CIPHER_MATCH", "the cipher suites fit none of the versions.";
     InvalidArgument = "ERR_INVALID_ARG_VALUE", "an option has a value that can't be used.";
     Rejected = "ERR_OFFLOOP_REJECTED", "the caller refused this ClientHello.";
+    EmptyRecords = "ERR_OFFLOOP_EMPTY_RECORDS",
+        "more records in a row that carry no data than `limits.emptyRecords`.";
     Internal = "ERR_OFFLOOP_INTERNAL", "a fault of this end.";
 }
 

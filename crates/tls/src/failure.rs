@@ -198,11 +198,12 @@ fn of_misbehaved(misbehaved: &PeerMisbehaved) -> (Code, Option<Alert>) {
         P::MissingPskModesExtension | P::MissingPskExtensionInSecondClientHello => {
             (Code::BadPsk, Some(Alert::MissingExtension))
         }
-        P::TooManyKeyUpdateRequests => (Code::TooManyKeyUpdates, Some(Alert::UnexpectedMessage)),
+        P::TooManyKeyUpdateRequests | P::TooManyEmptyFragments => {
+            (Code::EmptyRecords, Some(Alert::UnexpectedMessage))
+        }
         P::TooManyWarningAlertsReceived => {
             (Code::TooManyWarnAlerts, Some(Alert::UnexpectedMessage))
         }
-        P::TooManyEmptyFragments => (Code::RecordTooSmall, Some(Alert::UnexpectedMessage)),
         P::TooManyRenegotiationRequests => (Code::NoRenegotiation, Some(Alert::UnexpectedMessage)),
         P::IllegalMiddleboxChangeCipherSpec
         | P::MessageInterleavedWithHandshakeMessage

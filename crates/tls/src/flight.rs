@@ -9,6 +9,7 @@ use crate::handshake::Hello;
 use crate::hello_assembly::WholeHello;
 use crate::identity::OwnChain;
 use crate::inbound::{APPLICATION_DATA, Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS};
+use crate::sealed_alert::send_alert;
 use crate::stored_sessions::StoredSessions;
 use crate::trace::Trace;
 use crate::{
@@ -264,10 +265,8 @@ impl ClientFlight {
             Some(alert) if bytes.is_empty() && self.speaks_in_the_clear() => {
                 failure.with_bytes(alert.plaintext_record())
             }
-            Some(_) if bytes.is_empty() => {
-                // rustls encrypts no alert of ours but this one; the client has no data yet whose
-                // end it could mistake it for.
-                self.connection.send_close_notify();
+            Some(alert) if bytes.is_empty() => {
+                send_alert(&mut self.connection, alert);
                 failure.with_bytes(queued(&mut self.connection))
             }
             _ => failure.with_bytes(bytes),

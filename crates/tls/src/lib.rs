@@ -51,6 +51,7 @@ mod record_cursor;
 mod records;
 mod refusal;
 mod rsa_key;
+mod sealed_alert;
 mod session;
 mod shared_ticket_keys;
 mod signature_scheme;

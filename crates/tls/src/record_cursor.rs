@@ -19,8 +19,12 @@ pub(crate) enum Part<'a> {
 }
 
 impl RecordCursor {
-    pub(crate) fn skip(&mut self, mut bytes: &[u8]) {
-        while self.next(&mut bytes).is_some() {}
+    /// Takes what `bytes` have of the record in front, header included, and says whether it ends
+    /// with that.
+    pub(crate) fn take<'a>(&mut self, bytes: &mut &'a [u8]) -> (&'a [u8], bool) {
+        let all = *bytes;
+        while self.next(bytes).is_some() && self.left > 0 {}
+        (&all[..all.len() - bytes.len()], self.left == 0 && self.filled == 0)
     }
 
     /// Takes the part in front of `bytes`; `None` if nothing but a piece of a header is there,
@@ -67,6 +71,25 @@ mod tests {
             }
             assert_eq!(headers, [[22, 3, 3, 0, 3], [20, 3, 3, 0, 0], [23, 3, 3, 0, 1]], "{size}");
             assert_eq!(payload, [1, 2, 3, 9], "{size}");
+        }
+    }
+
+    #[test]
+    fn records_are_taken_one_by_one_from_pieces_of_any_size() {
+        let stream = [22, 3, 3, 0, 3, 1, 2, 3, 20, 3, 3, 0, 0, 23, 3, 3, 0, 1, 9];
+        for size in 1..=stream.len() {
+            let mut cursor = RecordCursor::default();
+            let (mut records, mut record) = (Vec::new(), Vec::new());
+            for mut piece in stream.chunks(size) {
+                while !piece.is_empty() {
+                    let (part, is_whole) = cursor.take(&mut piece);
+                    record.extend_from_slice(part);
+                    if is_whole {
+                        records.push(std::mem::take(&mut record));
+                    }
+                }
+            }
+            assert_eq!(records, [&stream[..8], &stream[8..13], &stream[13..]], "{size}");
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rustls::{ProtocolVersion, ServerConnection};
 
 use crate::record_cursor::RecordCursor;
+use crate::sealed_alert::send_alert;
 use crate::trace::Trace;
-use crate::{Code, Failure, TraceSink};
+use crate::{Alert, Code, Failure, TraceSink};
 
 /// The record layer of an established connection: ciphertext in, plaintext out, and back.
 ///
@@ -20,6 +21,10 @@ pub struct Records {
     /// The most that a record may carry.
     max_fragment: u16,
     received: RecordCursor,
+    /// How many records without data came since the last one with data.
+    empty: u8,
+    /// The most of `empty`.
+    max_empty: u8,
     trace: Option<Box<Trace>>,
 }
 
@@ -41,6 +46,8 @@ impl Records {
             behind_finished,
             max_fragment: MAX_FRAGMENT,
             received: RecordCursor::default(),
+            empty: 0,
+            max_empty: MAX_EMPTY,
             trace,
         }
     }
@@ -92,6 +99,14 @@ impl Records {
     pub fn set_max_fragment(&mut self, bytes: usize) {
         let bytes = bytes.clamp(MIN_FRAGMENT.into(), MAX_FRAGMENT.into());
         self.max_fragment = u16::try_from(bytes).unwrap_or(MAX_FRAGMENT);
+    }
+
+    /// Bounds how many records in a row may carry no data, whatever they are: empty ones, KeyUpdates,
+    /// warnings, handshake messages or pieces of them. One more ends the connection. Between 1 and
+    /// 32, the default; values outside are brought to the nearer end. More than 32 of one kind
+    /// rustls does not take.
+    pub fn set_max_empty(&mut self, records: usize) {
+        self.max_empty = u8::try_from(records).unwrap_or(MAX_EMPTY).clamp(1, MAX_EMPTY);
     }
 
     /// Tells `sink` of each record from now on, or nobody. What is queued to be sent goes untold.
@@ -156,25 +171,59 @@ impl Records {
     }
 
     fn decrypt(&mut self, mut bytes: &[u8], plaintext: &mut Vec<u8>) -> Result<Received, Failure> {
-        self.received.skip(bytes);
         if let Some(trace) = &mut self.trace {
             trace.received(bytes);
         }
-        loop {
-            let state = self.connection.process_new_packets();
-            drain(&mut self.connection, plaintext);
-            let state = state.map_err(|error| Failure::from(&error))?;
-            if state.peer_has_closed() || bytes.is_empty() {
-                return Ok(Received { close_notify: state.peer_has_closed() });
+        let mut received = self.process(plaintext)?;
+        while !received.close_notify && !bytes.is_empty() {
+            // One record at a time, which shows whether it carries data.
+            let before = plaintext.len();
+            let (mut part, is_whole) = self.received.take(&mut bytes);
+            while !received.close_notify && !part.is_empty() {
+                if let Err(error) = self.connection.read_tls(&mut part) {
+                    return Err(Failure::new(
+                        Code::PacketLengthTooLong,
+                        None,
+                        format!("more than one record without an end: {error}"),
+                    ));
+                }
+                received = self.process(plaintext)?;
             }
-            if let Err(error) = self.connection.read_tls(&mut bytes) {
-                return Err(Failure::new(
-                    Code::PacketLengthTooLong,
-                    None,
-                    format!("more than one record without an end: {error}"),
-                ));
+            if plaintext.len() > before {
+                self.empty = 0;
+            } else if is_whole && !received.close_notify {
+                self.empty += 1;
+                self.check_empty()?;
             }
         }
+        Ok(received)
+    }
+
+    fn process(&mut self, plaintext: &mut Vec<u8>) -> Result<Received, Failure> {
+        self.check_empty()?;
+        let state = self.connection.process_new_packets();
+        drain(&mut self.connection, plaintext);
+        match state {
+            Ok(state) => Ok(Received { close_notify: state.peer_has_closed() }),
+            Err(error) => Err(self.end(Failure::from(&error))),
+        }
+    }
+
+    /// Fails from the record on that is one too many.
+    fn check_empty(&mut self) -> Result<(), Failure> {
+        if self.empty <= self.max_empty {
+            return Ok(());
+        }
+        let detail = format!("more than {} records in a row carry no data", self.max_empty);
+        Err(self.end(Failure::new(Code::EmptyRecords, Some(Alert::UnexpectedMessage), detail)))
+    }
+
+    /// Sees to it that the failure's alert goes out.
+    fn end(&mut self, failure: Failure) -> Failure {
+        if let Some(alert) = failure.alert() {
+            send_alert(&mut self.connection, alert);
+        }
+        failure
     }
 }
 
@@ -240,6 +289,8 @@ impl fmt::Debug for Records {
 const MAX_FRAGMENT: u16 = 16_384;
 /// What OpenSSL allows.
 const MIN_FRAGMENT: u16 = 512;
+/// What rustls, OpenSSL and BoringSSL allow of empty records.
+const MAX_EMPTY: u8 = 32;
 
 /// RFC 5705 section 4, RFC 7627 section 9. TLS 1.3 derives its own secrets with other prefixes.
 const RESERVED_LABELS: [&[u8]; 5] = [

@@ -9,6 +9,7 @@ mod certificates;
 mod chains;
 mod client_certificates;
 mod contexts;
+mod empty_records;
 mod fuzz;
 mod fuzz_entries;
 mod fuzz_records;
