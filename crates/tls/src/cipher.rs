@@ -4,7 +4,7 @@ use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::cipher_suite as suites;
 
 use crate::ProtocolVersion;
-use crate::sealed_alert::sealing;
+use crate::protection::protected;
 
 /// Declares the cipher suites once, in Node's order of preference.
 macro_rules! cipher_suites {
@@ -35,7 +35,7 @@ macro_rules! cipher_suites {
                 match self {
                     $(Self::$variant => {
                         static SUITE: LazyLock<SupportedCipherSuite> =
-                            LazyLock::new(|| sealing(suites::$rustls));
+                            LazyLock::new(|| protected(suites::$rustls));
                         *SUITE
                     })*
                 }

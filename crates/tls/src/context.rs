@@ -272,7 +272,13 @@ impl ConfigTemplate<'_> {
         let mut fresh = config.clone();
         if let Some(tickets) = self.tickets {
             config.ticketer = Arc::clone(tickets) as _;
+            // With stateless tickets rustls takes no early data and offers none. This is how much it
+            // tries to open and skips (RFC 8446 section 4.2.10) of a client whose ticket another
+            // server has offered it with. It tries all again with each record, so the usual 16 KiB
+            // count manifold; 18 KiB are the most that it keeps.
+            config.max_early_data_size = 1024 * 1024;
             fresh.ticketer = Arc::new(tickets.issue_only());
+            fresh.max_early_data_size = config.max_early_data_size;
             // As OpenSSL: a client may use each only once.
             fresh.send_tls13_tickets = 2;
         }

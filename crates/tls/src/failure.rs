@@ -127,7 +127,7 @@ fn of_invalid_message(invalid: InvalidMessage) -> (Code, Option<Alert>) {
             (Code::ExcessiveMessageSize, Some(Alert::DecodeError))
         }
         I::MessageTooLarge => (Code::PacketLengthTooLong, Some(Alert::DecodeError)),
-        I::InvalidContentType => (Code::BadRecordType, Some(Alert::DecodeError)),
+        I::InvalidContentType => (Code::BadRecordType, Some(Alert::UnexpectedMessage)),
         I::UnknownProtocolVersion => (Code::WrongVersionNumber, Some(Alert::DecodeError)),
         I::UnexpectedMessage(_) | I::InvalidCcs => {
             (Code::UnexpectedMessage, Some(Alert::DecodeError))

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rustls::{Error, HandshakeKind, InvalidMessage, ServerConnection};
+use rustls::{Error, HandshakeKind, InvalidMessage, PeerMisbehaved, ServerConnection};
 
 use crate::choice::{ChosenConfig, Signature};
 use crate::client_certificates::take_refusal;
@@ -8,7 +8,10 @@ use crate::client_hello::extension;
 use crate::handshake::Hello;
 use crate::hello_assembly::WholeHello;
 use crate::identity::OwnChain;
-use crate::inbound::{APPLICATION_DATA, Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS};
+use crate::inbound::{
+    APPLICATION_DATA, CHANGE_CIPHER_SPEC, Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS,
+};
+use crate::record_header::check_header;
 use crate::sealed_alert::send_alert;
 use crate::stored_sessions::StoredSessions;
 use crate::trace::Trace;
@@ -206,6 +209,7 @@ impl ClientFlight {
 
     /// Gives one record to rustls; `false` if no whole one is there.
     fn take_record(&mut self) -> Result<bool, Failure> {
+        let in_tls13 = self.is_tls13() && self.phase() != Phase::SecondHello;
         let result = match self.inbound.take() {
             Front::Partial => return Ok(false),
             Front::Record(record) => {
@@ -213,13 +217,12 @@ impl ClientFlight {
                 if let Some(trace) = &mut self.trace {
                     trace.received(record);
                 }
-                feed(&mut self.connection, record)
+                check_front(record, in_tls13).and_then(|()| feed(&mut self.connection, record))
             }
-            // rustls says what is wrong with the header, and knows how to encrypt the alert.
-            Front::Malformed(bytes) => {
-                let header = &bytes[..HEADER];
-                feed(&mut self.connection, header).and(Err(Error::PeerSentOversizedRecord))
-            }
+            // What our check lets pass is a version that rustls refuses.
+            Front::Malformed(bytes) => check_front(bytes, in_tls13)
+                .and_then(|()| feed(&mut self.connection, &bytes[..HEADER]))
+                .and(Err(InvalidMessage::UnknownProtocolVersion.into())),
         };
         result.map_err(|error| self.failure(&error))?;
         Ok(true)
@@ -292,6 +295,16 @@ fn stores_session(
     let gets_ticket =
         context.tickets().is_some() && hello.offers_extension(extension::SESSION_TICKET);
     version == Some(ProtocolVersion::Tls12) && !gets_ticket
+}
+
+/// Checks what rustls would answer with another alert than the RFC, or in TLS 1.2 OpenSSL, names.
+fn check_front(record: &[u8], in_tls13: bool) -> Result<(), Error> {
+    let Some((header, payload)) = record.split_first_chunk() else { return Ok(()) };
+    check_header(header, in_tls13)?;
+    match header[0] == CHANGE_CIPHER_SPEC && payload != [1] {
+        true => Err(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec.into()),
+        false => Ok(()),
+    }
 }
 
 /// rustls reads 4 KiB at a time; a record is processed once it is whole.

@@ -18,13 +18,31 @@ pub(crate) enum Part<'a> {
     Payload(&'a [u8]),
 }
 
+/// What came of a record.
+pub(crate) struct Taken<'a> {
+    /// As it came.
+    pub(crate) bytes: &'a [u8],
+    /// Its header, if that ends here.
+    pub(crate) header: Option<[u8; HEADER]>,
+    /// It ends here.
+    pub(crate) is_whole: bool,
+}
+
 impl RecordCursor {
-    /// Takes what `bytes` have of the record in front, header included, and says whether it ends
-    /// with that.
-    pub(crate) fn take<'a>(&mut self, bytes: &mut &'a [u8]) -> (&'a [u8], bool) {
+    /// Takes what `bytes` have of the record in front.
+    pub(crate) fn take<'a>(&mut self, bytes: &mut &'a [u8]) -> Taken<'a> {
         let all = *bytes;
-        while self.next(bytes).is_some() && self.left > 0 {}
-        (&all[..all.len() - bytes.len()], self.left == 0 && self.filled == 0)
+        let mut header = None;
+        while let Some(part) = self.next(bytes) {
+            if let Part::Header(whole) = part {
+                header = Some(whole);
+            }
+            if self.left == 0 {
+                break;
+            }
+        }
+        let is_whole = self.left == 0 && self.filled == 0;
+        Taken { bytes: &all[..all.len() - bytes.len()], header, is_whole }
     }
 
     /// Takes the part in front of `bytes`; `None` if nothing but a piece of a header is there,
@@ -79,17 +97,19 @@ mod tests {
         let stream = [22, 3, 3, 0, 3, 1, 2, 3, 20, 3, 3, 0, 0, 23, 3, 3, 0, 1, 9];
         for size in 1..=stream.len() {
             let mut cursor = RecordCursor::default();
-            let (mut records, mut record) = (Vec::new(), Vec::new());
+            let (mut records, mut record, mut headers) = (Vec::new(), Vec::new(), Vec::new());
             for mut piece in stream.chunks(size) {
                 while !piece.is_empty() {
-                    let (part, is_whole) = cursor.take(&mut piece);
-                    record.extend_from_slice(part);
-                    if is_whole {
+                    let taken = cursor.take(&mut piece);
+                    record.extend_from_slice(taken.bytes);
+                    headers.extend(taken.header);
+                    if taken.is_whole {
                         records.push(std::mem::take(&mut record));
                     }
                 }
             }
             assert_eq!(records, [&stream[..8], &stream[8..13], &stream[13..]], "{size}");
+            assert_eq!(headers, [[22, 3, 3, 0, 3], [20, 3, 3, 0, 0], [23, 3, 3, 0, 1]], "{size}");
         }
     }
 }

@@ -2,9 +2,10 @@ use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
 
-use rustls::{ProtocolVersion, ServerConnection};
+use rustls::{Error, InvalidMessage, ProtocolVersion, ServerConnection};
 
-use crate::record_cursor::RecordCursor;
+use crate::record_cursor::{RecordCursor, Taken};
+use crate::record_header::check_header;
 use crate::sealed_alert::send_alert;
 use crate::trace::Trace;
 use crate::{Alert, Code, Failure, TraceSink};
@@ -26,6 +27,7 @@ pub struct Records {
     /// The most of `empty`.
     max_empty: u8,
     trace: Option<Box<Trace>>,
+    failure: Option<Box<Failure>>,
 }
 
 /// What [`Records::receive`] found.
@@ -49,6 +51,7 @@ impl Records {
             empty: 0,
             max_empty: MAX_EMPTY,
             trace,
+            failure: None,
         }
     }
 
@@ -74,12 +77,20 @@ impl Records {
         ciphertext: &[u8],
         plaintext: &mut Vec<u8>,
     ) -> Result<Received, Failure> {
-        let early = std::mem::take(&mut self.behind_finished);
-        let mut received = self.decrypt(&early, plaintext)?;
-        if !ciphertext.is_empty() {
-            received = self.decrypt(ciphertext, plaintext)?;
+        if let Some(failure) = &self.failure {
+            return Err((**failure).clone());
         }
-        Ok(received)
+        let early = std::mem::take(&mut self.behind_finished);
+        let received = self.decrypt(&early, plaintext).and_then(|received| match ciphertext {
+            [] => Ok(received),
+            _ => self.decrypt(ciphertext, plaintext),
+        });
+        received.inspect_err(|failure| {
+            if let Some(alert) = failure.alert() {
+                send_alert(&mut self.connection, alert);
+            }
+            self.failure = Some(Box::new(failure.clone()));
+        })
     }
 
     /// Encrypts `plaintext` into records of at most 16 KiB, or what
@@ -174,56 +185,48 @@ impl Records {
         if let Some(trace) = &mut self.trace {
             trace.received(bytes);
         }
+        let in_tls13 = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let mut received = self.process(plaintext)?;
         while !received.close_notify && !bytes.is_empty() {
             // One record at a time, which shows whether it carries data.
+            let Taken { bytes: mut part, header, is_whole } = self.received.take(&mut bytes);
+            if let Some(header) = header {
+                check_header(&header, in_tls13).map_err(|error| Failure::from(&error))?;
+            }
             let before = plaintext.len();
-            let (mut part, is_whole) = self.received.take(&mut bytes);
             while !received.close_notify && !part.is_empty() {
-                if let Err(error) = self.connection.read_tls(&mut part) {
-                    return Err(Failure::new(
-                        Code::PacketLengthTooLong,
-                        None,
-                        format!("more than one record without an end: {error}"),
-                    ));
+                // Fails when a handshake message is above rustls' limit of 64 KiB.
+                if self.connection.read_tls(&mut part).is_err() {
+                    let error = Error::from(InvalidMessage::HandshakePayloadTooLarge);
+                    return Err(Failure::from(&error));
                 }
                 received = self.process(plaintext)?;
             }
             if plaintext.len() > before {
                 self.empty = 0;
             } else if is_whole && !received.close_notify {
-                self.empty += 1;
-                self.check_empty()?;
+                self.count_empty()?;
             }
         }
         Ok(received)
     }
 
     fn process(&mut self, plaintext: &mut Vec<u8>) -> Result<Received, Failure> {
-        self.check_empty()?;
         let state = self.connection.process_new_packets();
         drain(&mut self.connection, plaintext);
         match state {
             Ok(state) => Ok(Received { close_notify: state.peer_has_closed() }),
-            Err(error) => Err(self.end(Failure::from(&error))),
+            Err(error) => Err(Failure::from(&error)),
         }
     }
 
-    /// Fails from the record on that is one too many.
-    fn check_empty(&mut self) -> Result<(), Failure> {
-        if self.empty <= self.max_empty {
-            return Ok(());
+    fn count_empty(&mut self) -> Result<(), Failure> {
+        if self.empty == self.max_empty {
+            let detail = format!("more than {} records in a row carry no data", self.max_empty);
+            return Err(Failure::new(Code::EmptyRecords, Some(Alert::UnexpectedMessage), detail));
         }
-        let detail = format!("more than {} records in a row carry no data", self.max_empty);
-        Err(self.end(Failure::new(Code::EmptyRecords, Some(Alert::UnexpectedMessage), detail)))
-    }
-
-    /// Sees to it that the failure's alert goes out.
-    fn end(&mut self, failure: Failure) -> Failure {
-        if let Some(alert) = failure.alert() {
-            send_alert(&mut self.connection, alert);
-        }
-        failure
+        self.empty += 1;
+        Ok(())
     }
 }
 

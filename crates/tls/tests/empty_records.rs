@@ -1,20 +1,11 @@
 //! Records without data, of every kind and in every order.
 
-use std::io::Write;
-
 use offloop_tls::Code;
-use rustls::crypto::aws_lc_rs;
-use rustls::crypto::cipher::{
-    AeadKey, Iv, KeyBlockShape, MessageDecrypter, MessageEncrypter, OutboundOpaqueMessage,
-    OutboundPlainMessage, Tls12AeadAlgorithm, Tls13AeadAlgorithm, UnsupportedOperationError,
-};
-use rustls::{
-    CipherSuiteCommon, ConnectionTrafficSecrets, ContentType, Error, SupportedCipherSuite,
-    SupportedProtocolVersion, Tls12CipherSuite, Tls13CipherSuite,
-};
+use rustls::{ContentType, SupportedProtocolVersion};
 
 use crate::certificates::Algorithm;
-use crate::pair::{Pair, TLS12, TLS13, client_of, context};
+use crate::pair::{Pair, TLS12, TLS13, context};
+use crate::raw_client::{raw_client, record};
 
 /// Makes the client send one record.
 type Send = fn(&mut Pair);
@@ -31,9 +22,7 @@ const UNEXPECTED_MESSAGE: u8 = 10;
 const MOST: usize = 32;
 
 fn open(versions: &[&'static SupportedProtocolVersion]) -> Pair {
-    let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites = vec![raw_tls13(), raw_tls12()];
-    Pair::new(client_of(provider, versions, None), context(Algorithm::P256)).run()
+    Pair::new(raw_client(versions, |_| {}), context(Algorithm::P256)).run()
 }
 
 /// So many records, of these kinds in turn.
@@ -148,10 +137,6 @@ fn data_between_pieces_of_a_handshake_message_ends_the_connection_by_an_alert() 
     }
 }
 
-fn record(pair: &mut Pair, content_type: ContentType, content: &[u8]) {
-    pair.client.writer().write_all(&[&[content_type.into()], content].concat()).unwrap();
-}
-
 /// As short as rustls parses one: no session, one suite, null compression.
 const CLIENT_HELLO: &[u8] = &{
     let mut hello = [0; 4 + 41];
@@ -165,107 +150,3 @@ const CLIENT_HELLO: &[u8] = &{
     hello[43] = 1;
     hello
 };
-
-fn raw_tls13() -> SupportedCipherSuite {
-    let SupportedCipherSuite::Tls13(suite) =
-        aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256
-    else {
-        unreachable!()
-    };
-    SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
-        common: common(&suite.common),
-        hkdf_provider: suite.hkdf_provider,
-        aead_alg: Box::leak(Box::new(Raw(suite.aead_alg))),
-        quic: None,
-    })))
-}
-
-fn raw_tls12() -> SupportedCipherSuite {
-    let SupportedCipherSuite::Tls12(suite) =
-        aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-    else {
-        unreachable!()
-    };
-    SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
-        common: common(&suite.common),
-        prf_provider: suite.prf_provider,
-        kx: suite.kx,
-        sign: suite.sign,
-        aead_alg: Box::leak(Box::new(Raw(suite.aead_alg))),
-    })))
-}
-
-fn common(common: &CipherSuiteCommon) -> CipherSuiteCommon {
-    CipherSuiteCommon {
-        suite: common.suite,
-        hash_provider: common.hash_provider,
-        confidentiality_limit: common.confidentiality_limit,
-    }
-}
-
-/// What it is told to seal as data is a content type and content, which become a record.
-struct Raw<T>(T);
-
-impl MessageEncrypter for Raw<Box<dyn MessageEncrypter>> {
-    fn encrypt(
-        &mut self,
-        message: OutboundPlainMessage<'_>,
-        seq: u64,
-    ) -> Result<OutboundOpaqueMessage, Error> {
-        if message.typ != ContentType::ApplicationData {
-            return self.0.encrypt(message, seq);
-        }
-        let data = message.payload.to_vec();
-        let typ = ContentType::from(data[0]);
-        self.0.encrypt(OutboundPlainMessage { typ, payload: data[1..].into(), ..message }, seq)
-    }
-
-    fn encrypted_payload_len(&self, payload_len: usize) -> usize {
-        self.0.encrypted_payload_len(payload_len)
-    }
-}
-
-impl Tls13AeadAlgorithm for Raw<&'static dyn Tls13AeadAlgorithm> {
-    fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
-        Box::new(Raw(self.0.encrypter(key, iv)))
-    }
-
-    fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
-        self.0.decrypter(key, iv)
-    }
-
-    fn key_len(&self) -> usize {
-        self.0.key_len()
-    }
-
-    fn extract_keys(
-        &self,
-        key: AeadKey,
-        iv: Iv,
-    ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
-        self.0.extract_keys(key, iv)
-    }
-}
-
-impl Tls12AeadAlgorithm for Raw<&'static dyn Tls12AeadAlgorithm> {
-    fn encrypter(&self, key: AeadKey, iv: &[u8], extra: &[u8]) -> Box<dyn MessageEncrypter> {
-        Box::new(Raw(self.0.encrypter(key, iv, extra)))
-    }
-
-    fn decrypter(&self, key: AeadKey, iv: &[u8]) -> Box<dyn MessageDecrypter> {
-        self.0.decrypter(key, iv)
-    }
-
-    fn key_block_shape(&self) -> KeyBlockShape {
-        self.0.key_block_shape()
-    }
-
-    fn extract_keys(
-        &self,
-        key: AeadKey,
-        iv: &[u8],
-        explicit: &[u8],
-    ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
-        self.0.extract_keys(key, iv, explicit)
-    }
-}
