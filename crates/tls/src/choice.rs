@@ -105,8 +105,10 @@ impl Choice {
                 "no shared signature algorithms: the client offers none that the context allows",
             ));
         }
-        // rustls looks at the schemes only when it signs, and has no error for their lack there.
-        if full_tls12 && !chosen.identity.signs_one_of(&offered_schemes(hello, version)) {
+        // rustls looks at the schemes only when it signs: in TLS 1.3 behind its ServerHello, and in
+        // TLS 1.2 it has no error for their lack.
+        let is_signed = version.is_some() && resumption.is_none();
+        if is_signed && !chosen.identity.signs_one_of(&offered_schemes(hello, version)) {
             return Err(unserved(hello, |version| context.speaks(version)));
         }
         let full_cost = match chosen.identity.kind {

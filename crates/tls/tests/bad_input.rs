@@ -178,6 +178,12 @@ fn what_the_rfcs_forbid_is_answered_with_the_alert_that_they_name() {
             109,
         ),
         (
+            "RFC 8446 section 4.4.3, PKCS#1 signatures only",
+            hello(0x0303, TLS13, &[VERSIONS, GROUPS, (13, &[0, 2, 4, 1]), share]),
+            "ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM",
+            40,
+        ),
+        (
             "RFC 8446 section 4.2",
             hello(0x0303, TLS13, &[VERSIONS, GROUPS, SIGNATURES, share, GROUPS]),
             "ERR_SSL_BAD_EXTENSION",
