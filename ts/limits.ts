@@ -44,8 +44,8 @@ export const connectionLimits = {
   bufferedBytes: count(256 * 1024, 2 ** 30, 16 * 1024),
   /**
    * Records in a row that carry no data, of any kind: empty ones, KeyUpdates, warnings, handshake
-   * messages. One more ends the connection by the alert unexpected_message. Default, and most: 32,
-   * which OpenSSL, BoringSSL and rustls allow of one kind; data in between starts anew.
+   * messages. One more ends the connection by the alert unexpected_message; data in between starts
+   * anew. Default: 32, which OpenSSL, BoringSSL and rustls allow of one kind, and the most.
    */
   emptyRecords: count(32, 32, 1),
   /**
