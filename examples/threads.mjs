@@ -18,7 +18,7 @@ server.listen(PORT, () => {
 setInterval(() => {
   const { handshakes, pool } = stats();
   const { queued, computing } = handshakes.phases;
-  const waiting = pool.rsa.queued + pool.other.queued;
+  const waiting = pool.largeRsa.queued + pool.rsa.queued + pool.other.queued;
   console.log(
     `${handshakes.done} handshakes, ${waiting} wait for a thread; ` +
       `99 % waited for at most ${queued.p99} us and took at most ${computing.p99} us`,

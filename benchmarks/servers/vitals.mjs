@@ -8,6 +8,7 @@ const resolution = 10;
 export class Vitals {
   #connections = 0;
   #delay = monitorEventLoopDelay({ resolution });
+  #restarted = performance.now();
 
   constructor() {
     this.#delay.enable();
@@ -33,10 +34,19 @@ export class Vitals {
       active,
       idle,
       rss: process.memoryUsage.rss(),
-      delayP99: Math.max(0, this.#delay.percentile(99) / 1e6 - resolution),
+      delayP99: this.#delayP99(),
     };
-    if (restartDelay) this.#delay.reset();
+    if (restartDelay) {
+      this.#delay.reset();
+      this.#restarted = performance.now();
+    }
     return snapshot;
+  }
+
+  #delayP99() {
+    // Not one sample since the restart: the loop has not come round, so it is that late at least.
+    if (this.#delay.count === 0) return performance.now() - this.#restarted;
+    return Math.max(0, this.#delay.percentile(99) / 1e6 - resolution);
   }
 }
 
