@@ -1,5 +1,6 @@
 /** `offloop cert`: a development CA and a certificate of a server, as files. */
 import type { KeyType } from '../development-certificate.js';
+import { nameOf } from '../doctor/chain.js';
 import type { CertificateFolder, Made } from './certificate-folder.js';
 import type { Command } from './command.js';
 import { onCore } from './core.js';
@@ -68,7 +69,7 @@ function json(folder: CertificateFolder, made: Made, names: readonly string[]): 
 }
 
 function prose(folder: CertificateFolder, made: Made, names: readonly string[]): string {
-  const ca = commonName(made);
+  const ca = nameOf(made.authority.certificate);
   const files = [
     [
       folder.certificate,
@@ -89,8 +90,4 @@ function prose(folder: CertificateFolder, made: Made, names: readonly string[]):
     '',
     `To check them: offloop doctor --cert ${quoted(folder.certificate)} --key ${quoted(folder.key)} --ca ${quoted(folder.authority)}`,
   ].join('\n');
-}
-
-function commonName({ authority }: Made): string {
-  return authority.certificate.subject.match(/^CN=(.*)$/m)?.[1] ?? authority.certificate.subject;
 }

@@ -1,6 +1,8 @@
 use rustls::crypto::cipher::{InboundOpaqueMessage, InboundPlainMessage, MessageDecrypter};
 use rustls::{ContentType, Error, InvalidMessage, PeerMisbehaved};
 
+use crate::inbound::message_length;
+
 /// Opens the records of a connection, and finds in them what rustls would answer with another alert
 /// than the RFC names.
 pub(crate) struct Opener {
@@ -33,9 +35,9 @@ impl Opener {
             self.filled = (self.filled + 1) % self.header.len();
             handshake = rest;
             if self.filled == 0 {
-                let [kind, length @ ..] = self.header;
-                self.left = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-                if kind == FINISHED && self.left != self.verify_data {
+                let whole = message_length(&self.header).unwrap_or_default();
+                self.left = whole.saturating_sub(self.header.len());
+                if self.header[0] == FINISHED && self.left != self.verify_data {
                     return Err(InvalidMessage::TrailingData("Finished").into());
                 }
             }
