@@ -100,13 +100,9 @@ export function limitsOf<T extends typeof connectionLimits>(
   return {
     absent: () => parseOptions(table, {}),
     parse(value, name) {
-      if (typeof value !== 'object' || value === null)
+      if (typeof value !== 'object' || value === null || Array.isArray(value))
         throw failure('ERR_INVALID_ARG_TYPE', name, 'of type object', received(value));
-      for (const key of Object.keys(value)) {
-        if (Object.hasOwn(table, key)) continue;
-        const expected = `one of ${Object.keys(table).join(', ')}`;
-        throw failure('ERR_INVALID_ARG_VALUE', name, expected, `'${key}'`);
-      }
+      checkNames(value, Object.keys(table), name);
       return parseOptions(table, value, name);
     },
   };
@@ -153,8 +149,9 @@ function rate(): Option<
   return {
     absent: () => undefined,
     parse(value, name) {
-      if (typeof value === 'object' && value !== null) {
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
         const given = value as Partial<Rate>;
+        checkNames(given, ['perSecond', 'burst'], name);
         const parsed = perSecond.parse(given.perSecond, `${name}.perSecond`)!;
         const { burst } = given;
         return {
@@ -166,4 +163,11 @@ function rate(): Option<
       return { perSecond: parsed, burst: parsed };
     },
   };
+}
+
+/** A name that means nothing is an error: most often it is one of these, spelled wrong. */
+function checkNames(value: object, names: readonly string[], path: string): void {
+  const unknown = Object.keys(value).find((key) => !names.includes(key));
+  if (unknown === undefined) return;
+  throw failure('ERR_INVALID_ARG_VALUE', path, `one of ${names.join(', ')}`, `'${unknown}'`);
 }
