@@ -141,6 +141,30 @@ describe('descriptors that run out', () => {
   });
 });
 
+describe('a server that waits for descriptors', () => {
+  it.each(['close', 'drain'])('stops listening at once: %s', async (command) => {
+    const child = serve({}, { descriptors: 64 });
+    const { port } = await child.message<{ port: number }>();
+    const clients = await Promise.all(Array.from({ length: 80 }, () => RawClient.connect(port)));
+    // Each report starts a longer wait: the fifth one a second.
+    for (let reports = 0; reports < 5; reports++)
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      expect(await child.message()).toEqual({ event: 'acceptError', code: 'EMFILE' });
+    const start = performance.now();
+    child.tell(command);
+    const isRefused = (): Promise<boolean> =>
+      RawClient.connect(port).then(
+        (client) => (client.reset(), false),
+        (error: NodeJS.ErrnoException) => error.code === 'ECONNREFUSED',
+      );
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    while (!(await isRefused()));
+    expect(performance.now() - start).toBeLessThan(600);
+    for (const client of clients) client.reset();
+    expect(await child.result).toMatchObject({ code: 0, signal: null });
+  });
+});
+
 describe('settings in the environment', () => {
   it.each(['OFFLOOP_IO_THREADS', 'OFFLOOP_POOL_THREADS'])(
     '%s refuses what is no number',

@@ -13,7 +13,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::adopt;
 use crate::connection::{Addresses, Connection, Terms, remote_address};
@@ -115,7 +115,9 @@ async fn accept_all(
             Burst::Done => wait = BACK_OFF,
             Burst::Closed => return,
             Burst::NoResource => {
-                sleep(wait).await;
+                if timeout(wait, ended.as_mut()).await.is_ok() {
+                    break;
+                }
                 wait = (wait * 2).min(BACK_OFF_MOST);
             }
         }

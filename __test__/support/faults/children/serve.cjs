@@ -54,5 +54,9 @@ const commands = {
     server.close(() => say({ event: 'closed' }));
     process.stdin.destroy();
   },
+  drain: () => {
+    server.drain({ timeout: 1000 }).then(() => say({ event: 'closed' }));
+    process.stdin.destroy();
+  },
 };
 createInterface(process.stdin).on('line', (line) => commands[line]());
