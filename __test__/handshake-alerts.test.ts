@@ -171,6 +171,16 @@ const cases: Record<string, Case> = {
       ),
     alert: DECODE_ERROR,
   },
+  'a key share of a group that is not offered': {
+    change: (hello) => hello.set(extension.SUPPORTED_GROUPS, vector(number(P256, 2), 2)),
+    alert: ILLEGAL_PARAMETER,
+    source: 'RFC 8446, 4.2.8',
+  },
+  'no supported versions in their list': {
+    change: (hello) => hello.set(extension.SUPPORTED_VERSIONS, vector(Buffer.alloc(0), 1)),
+    alert: DECODE_ERROR,
+    source: 'RFC 8446, 4.2.1 (node:tls: protocol_version)',
+  },
   'TLS 1.1 and no more': {
     change: (hello) => hello.set(extension.SUPPORTED_VERSIONS, vector(Buffer.of(3, 2), 1)),
     alert: PROTOCOL_VERSION,
@@ -219,6 +229,15 @@ const cases: Record<string, Case> = {
     alert: ILLEGAL_PARAMETER,
     source: 'RFC 8446, 4.2.11',
   },
+  'a binder of 31 bytes': {
+    change: (hello) =>
+      hello.set(
+        extension.PRE_SHARED_KEY,
+        Buffer.concat([psk, vector(vector(Buffer.alloc(31, 2), 1), 2)]),
+      ),
+    alert: DECODE_ERROR,
+    source: 'RFC 8446, 4.2.11',
+  },
   'a ticket that is garbage': {
     change: (hello) => hello.set(extension.PRE_SHARED_KEY, Buffer.concat([psk, vector(binder, 2)])),
     alert: NONE,
@@ -231,8 +250,8 @@ const cases: Record<string, Case> = {
   },
   'two server names of one type': {
     change: (hello) => hello.set(extension.SERVER_NAME, names([0, 'a.test'], [0, 'b.test'])),
-    alert: DECODE_ERROR,
-    source: 'RFC 6066, 3',
+    alert: ILLEGAL_PARAMETER,
+    source: 'RFC 6066, 3 forbids it (node:tls: decode_error)',
   },
   'an empty list of server names': {
     change: (hello) => hello.set(extension.SERVER_NAME, vector(Buffer.alloc(0), 2)),

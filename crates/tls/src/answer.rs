@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use crate::identity::OwnChain;
 use crate::key_log::KeyLogLines;
 use crate::stored_sessions::StoredSessions;
-use crate::{ClientHello, KeyLogSink, TraceSink};
+use crate::{KeyLogSink, TraceSink};
 
 /// How one ClientHello is answered beyond its context: what the callbacks of a server decide for
 /// each connection. The default adds nothing.
@@ -35,11 +35,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether the client offers the protocol, or can't be told any.
-    pub(crate) fn is_offered(&self, hello: &ClientHello) -> bool {
-        self.alpn.as_ref().is_none_or(|alpn| !hello.offers_alpn() || hello.alpn().contains(alpn))
-    }
-
     /// The configuration for the one connection: a copy only if something of it differs.
     pub(crate) fn configure(
         self,

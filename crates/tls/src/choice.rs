@@ -10,7 +10,7 @@ use crate::reader::Reader;
 use crate::signature_scheme::shared_schemes;
 use crate::tickets::ResumedTicket;
 use crate::{
-    Alert, ClientHello, Code, Cost, Failure, KeyType, ProtocolVersion, ServerContext,
+    Alert, Answer, ClientHello, Code, Cost, Failure, KeyType, ProtocolVersion, ServerContext,
     SignatureScheme as OwnScheme,
 };
 
@@ -81,14 +81,16 @@ impl Choice {
         self.signature
     }
 
-    /// `stored` is what the caller's store has under the hello's session id.
+    /// `answer` has what the caller's store has under the hello's session id, and the protocol
+    /// that goes before the context's.
     ///
     /// Fails if the context has no identity.
     pub(crate) fn new(
         hello: &ClientHello,
         context: &ServerContext,
-        stored: Option<&[u8]>,
+        answer: &Answer,
     ) -> Result<Self, Failure> {
+        let (stored, alpn) = (answer.session.as_deref(), answer.alpn.as_ref());
         let version = negotiated(hello, context);
         check(hello, context, version)?;
         let chosen = choose_identity(hello, context, version)
@@ -110,6 +112,10 @@ impl Choice {
         let is_signed = version.is_some() && resumption.is_none();
         if is_signed && !chosen.identity.signs_one_of(&offered_schemes(hello, version)) {
             return Err(unserved(hello, |version| context.speaks(version)));
+        }
+        let protocols = alpn.map_or(&*chosen.fresh.alpn_protocols, std::slice::from_ref);
+        if version.is_some() && !shares_protocol(hello, protocols) {
+            return Err(no_protocol());
         }
         let full_cost = match chosen.identity.kind {
             KeyKind::LargeRsa => Cost::Heaviest,
@@ -184,6 +190,22 @@ pub(crate) fn unserved(hello: &ClientHello, speaks: impl Fn(ProtocolVersion) -> 
     }
 }
 
+/// The refusal of a client whose protocols are not spoken (RFC 7301 section 3.2). Made before
+/// rustls', which comes behind the ServerHello of TLS 1.3.
+pub(crate) fn no_protocol() -> Failure {
+    Failure::in_the_clear(
+        Code::NoApplicationProtocol,
+        Alert::NoApplicationProtocol,
+        "no application protocol: none of those that the client offers is spoken",
+    )
+}
+
+/// Where one end has no list, no protocol is agreed on, which is no failure.
+fn shares_protocol(hello: &ClientHello, ours: &[Vec<u8>]) -> bool {
+    let shared = || ours.iter().any(|own| hello.alpn().contains(own));
+    ours.is_empty() || !hello.offers_alpn() || shared()
+}
+
 /// What the RFCs forbid and rustls doesn't look at, or answers with another alert.
 fn check(
     hello: &ClientHello,
@@ -197,6 +219,16 @@ fn check(
             Alert::MissingExtension,
             "missing supported groups extension: TLS 1.3 needs it",
         ),
+        // RFC 8446 section 4.2.8 leaves it to the server.
+        Some(ProtocolVersion::Tls13)
+            if hello.key_shares().iter().any(|group| !hello.groups().contains(group)) =>
+        {
+            (
+                Code::BadKeyShare,
+                Alert::IllegalParameter,
+                "bad key share: it is of a group that the client doesn't offer",
+            )
+        }
         Some(ProtocolVersion::Tls12)
             if hello.cipher_suites().contains(&FALLBACK_SCSV)
                 && context.speaks(ProtocolVersion::Tls13) =>

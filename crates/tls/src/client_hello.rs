@@ -208,9 +208,14 @@ impl ClientHello {
                     self.psk_identities.push(identities.vec16()?.to_vec());
                     let _obfuscated_age = identities.take(4)?;
                 }
+                let mut binders = Reader(contents.vec16()?);
+                while !binders.is_empty() {
+                    binders.vec8().filter(|binder| binder.len() >= SHORTEST_BINDER)?;
+                }
             }
             extension::SUPPORTED_VERSIONS => {
-                self.supported_versions = Reader(contents.vec8()?).u16s()?;
+                let versions = contents.vec8().filter(|versions| !versions.is_empty())?;
+                self.supported_versions = Reader(versions).u16s()?;
             }
             extension::RENEGOTIATION_INFO => self.renegotiates = !contents.vec8()?.is_empty(),
             extension::PSK_KEY_EXCHANGE_MODES => self.psk_modes = contents.vec8()?.to_vec(),
@@ -244,6 +249,9 @@ fn read_server_name(mut contents: Reader<'_>) -> Option<Option<String>> {
 }
 
 pub(crate) const CLIENT_HELLO: u8 = 1;
+
+/// `PskBinderEntry<32..255>` (RFC 8446 section 4.2.11): rustls takes any but an empty one.
+const SHORTEST_BINDER: usize = 32;
 
 /// Numbers from IANA's registry of TLS extensions.
 pub(crate) mod extension {

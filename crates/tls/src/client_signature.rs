@@ -1,6 +1,6 @@
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::{CertificateError, DigitallySignedStruct, Error};
+use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use webpki::RawPublicKeyEntity;
 
@@ -25,6 +25,17 @@ pub(crate) fn verify(
             verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
         }
     }
+    .map_err(|error| match error {
+        // Scheme and certificate are inconsistent, which is illegal_parameter, as OpenSSL says too.
+        Error::InvalidCertificate(
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => wrong_scheme(),
+        error => error,
+    })
+}
+
+fn wrong_scheme() -> Error {
+    PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into()
 }
 
 /// What rustls has for TLS 1.3 alone. In TLS 1.2 the curve isn't part of the scheme.
@@ -41,9 +52,13 @@ fn with_key(
         .iter()
         .find(|(scheme, _)| *scheme == signature.scheme)
         .ok_or_else(bad_signature)?;
-    candidates
-        .iter()
-        .find(|algorithm| key.verify_signature(**algorithm, message, signature.signature()).is_ok())
-        .map(|_| HandshakeSignatureValid::assertion())
-        .ok_or_else(bad_signature)
+    let mut error = wrong_scheme();
+    for &algorithm in *candidates {
+        match key.verify_signature(algorithm, message, signature.signature()) {
+            Ok(()) => return Ok(HandshakeSignatureValid::assertion()),
+            Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
+            Err(_) => error = bad_signature(),
+        }
+    }
+    Err(error)
 }

@@ -132,13 +132,13 @@ fn of_invalid_message(invalid: InvalidMessage) -> (Code, Option<Alert>) {
         I::UnexpectedMessage(_) | I::InvalidCcs => {
             (Code::UnexpectedMessage, Some(Alert::DecodeError))
         }
-        I::DuplicateExtension(_) | I::PreSharedKeyIsNotFinalExtension => {
+        // A second name of one type is well-formed, and forbidden (RFC 6066 section 3).
+        I::DuplicateExtension(_) | I::PreSharedKeyIsNotFinalExtension | I::InvalidServerName => {
             (Code::BadExtension, Some(Alert::IllegalParameter))
         }
-        I::InvalidServerName
-        | I::IllegalEmptyList(_)
-        | I::NoSignatureSchemes
-        | I::UnknownCertificateExtension => (Code::BadExtension, Some(Alert::DecodeError)),
+        I::IllegalEmptyList(_) | I::NoSignatureSchemes | I::UnknownCertificateExtension => {
+            (Code::BadExtension, Some(Alert::DecodeError))
+        }
         _ => (Code::LengthMismatch, Some(Alert::DecodeError)),
     }
 }
@@ -207,9 +207,12 @@ fn of_misbehaved(misbehaved: &PeerMisbehaved) -> (Code, Option<Alert>) {
         P::TooManyRenegotiationRequests => (Code::NoRenegotiation, Some(Alert::UnexpectedMessage)),
         P::IllegalMiddleboxChangeCipherSpec
         | P::MessageInterleavedWithHandshakeMessage
-        | P::RejectedEarlyDataInterleavedWithHandshakeMessage
         | P::KeyEpochWithPendingFragment
         | P::IllegalTlsInnerPlaintext => (Code::UnexpectedMessage, Some(Alert::UnexpectedMessage)),
+        // It can't be early data, which ends before the first record that can be decrypted.
+        P::RejectedEarlyDataInterleavedWithHandshakeMessage => {
+            (Code::DecryptionFailed, Some(Alert::BadRecordMac))
+        }
         P::SignedKxWithWrongAlgorithm | P::SignedHandshakeWithUnadvertisedSigScheme => {
             (Code::BadSignature, Some(Alert::IllegalParameter))
         }
@@ -260,6 +263,13 @@ impl fmt::Write for Detail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// No rustls client can be made to send it.
+    #[test]
+    fn a_record_inside_a_handshake_message_that_opens_with_no_key_is_bad_record_mac() {
+        let error = PeerMisbehaved::RejectedEarlyDataInterleavedWithHandshakeMessage.into();
+        assert_eq!(Failure::from(&error).alert(), Some(Alert::BadRecordMac));
+    }
 
     #[test]
     fn a_long_detail_is_cut_between_two_characters() {

@@ -5,6 +5,7 @@ use rustls_pki_types::CertificateDer;
 use crate::choice::{self, Choice};
 use crate::flight::ClientFlight;
 use crate::hello_assembly::{Assembled, HelloAssembly, WholeHello};
+use crate::trace::Trace;
 use crate::{
     Alert, Answer, ClientHello, Code, Cost, Failure, NewSession, Records, ServerContext, Session,
 };
@@ -116,27 +117,27 @@ impl Decide {
 
     /// Answers with this context and what was decided for this connection alone.
     pub fn accept_with(self, context: &ServerContext, answer: Answer) -> Step {
-        if !answer.is_offered(&self.0.hello) {
-            return self.refuse_protocols();
-        }
-        match Choice::new(&self.0.hello, context, answer.session.as_deref()) {
+        match Choice::new(&self.0.hello, context, &answer) {
             Ok(choice) => {
                 let cost = choice.cost();
                 let context = context.clone();
                 let work = Work::Hello(Box::new(Hello { hello: self.0, choice, context, answer }));
                 Step::Job(Job { cost, work })
             }
-            Err(failure) => Step::Failed(failure),
+            Err(failure) => {
+                if let Some(sink) = answer.trace {
+                    let mut trace = Trace::of_handshake(sink, false);
+                    trace.received(&self.0.records);
+                    trace.sent(failure.bytes());
+                }
+                Step::Failed(failure)
+            }
         }
     }
 
     /// Refuses the client because none of its ALPN protocols is spoken.
     pub fn refuse_protocols(self) -> Step {
-        Step::Failed(Failure::in_the_clear(
-            Code::NoApplicationProtocol,
-            Alert::NoApplicationProtocol,
-            "no application protocol: none of those that the client offers is spoken",
-        ))
+        Step::Failed(choice::no_protocol())
     }
 
     /// Refuses the client because there is no certificate for the name that it wants.

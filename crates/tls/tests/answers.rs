@@ -51,6 +51,25 @@ fn an_alpn_answer_that_was_not_offered_refuses_the_client() {
 }
 
 #[test]
+fn no_protocol_in_common_is_told_before_anything_else() {
+    for versions in [TLS12, TLS13] {
+        let of_context = context_with(Algorithm::P256, |options| options.alpn = vec![b"b".into()]);
+        for (context, answer) in
+            [(of_context, Answer::default()), (context(Algorithm::P256), alpn("b"))]
+        {
+            let hello = hello_of(offering(versions, &["a"]));
+            let Step::Decide(decide) = handshake(HandshakeLimits::default()).receive(&hello) else {
+                panic!("expected a decision");
+            };
+            let step = decide.accept_with(&context, answer);
+            let Step::Failed(failure) = step else { panic!("expected a failure, got {step:?}") };
+            assert_eq!(failure.code().as_str(), "ERR_SSL_NO_APPLICATION_PROTOCOL");
+            assert_eq!(failure.bytes(), [21, 3, 3, 0, 2, 2, 120]);
+        }
+    }
+}
+
+#[test]
 fn protocols_can_be_refused_as_a_whole() {
     let hello = hello_of(offering(TLS13, &["a"]));
     let Step::Decide(decide) = handshake(HandshakeLimits::default()).receive(&hello) else {

@@ -158,6 +158,8 @@ fn what_the_rfcs_forbid_is_answered_with_the_alert_that_they_name() {
     let share: (u16, &[u8]) = (51, &share);
     let psk = [&[0, 10, 0, 4, 1, 2, 3, 4, 0, 0, 0, 0, 0, 33, 32][..], &[5; 32]].concat();
     let psk: (u16, &[u8]) = (41, &psk);
+    let short_binder = [&[0, 10, 0, 4, 1, 2, 3, 4, 0, 0, 0, 0, 0, 32, 31][..], &[5; 31]].concat();
+    let short_binder: (u16, &[u8]) = (41, &short_binder);
     let cases: &[(&str, Vec<u8>, &str, u8)] = &[
         (
             "RFC 8446 section 9.2, no groups",
@@ -192,6 +194,30 @@ fn what_the_rfcs_forbid_is_answered_with_the_alert_that_they_name() {
         (
             "RFC 8446 section 4.2.11",
             hello(0x0303, TLS13, &[psk, MODES, VERSIONS, GROUPS, SIGNATURES, share]),
+            "ERR_SSL_BAD_EXTENSION",
+            47,
+        ),
+        (
+            "RFC 8446 section 4.2.11, a short binder",
+            hello(0x0303, TLS13, &[MODES, VERSIONS, GROUPS, SIGNATURES, share, short_binder]),
+            "ERR_SSL_LENGTH_MISMATCH",
+            50,
+        ),
+        (
+            "RFC 8446 section 4.2.1, no versions",
+            hello(0x0303, TLS13, &[(43, &[0]), GROUPS, SIGNATURES, share]),
+            "ERR_SSL_BAD_EXTENSION",
+            50,
+        ),
+        (
+            "RFC 8446 section 4.2.8, a share of another group",
+            hello(0x0303, TLS13, &[VERSIONS, (10, &[0, 2, 0, 23]), SIGNATURES, share]),
+            "ERR_SSL_BAD_KEY_SHARE",
+            47,
+        ),
+        (
+            "RFC 6066 section 3",
+            hello(0x0303, ECDHE, &[GROUPS, SIGNATURES, (0, &[0, 8, 0, 0, 1, 97, 0, 0, 1, 98])]),
             "ERR_SSL_BAD_EXTENSION",
             47,
         ),

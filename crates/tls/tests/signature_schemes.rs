@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use offloop_tls::{ClientAuth, ContextOptions, ServerContext, SignatureScheme};
+use offloop_tls::{ClientAuth, ContextOptions, Identity, ServerContext, SignatureScheme};
 use rustls::SignatureScheme as Number;
 use rustls::crypto::aws_lc_rs;
 
-use crate::certificates::{Algorithm, authority, client as client_identity};
+use crate::certificates::{Algorithm, authority, client as client_identity, server};
 use crate::pair::{Pair, TLS12, TLS13, client, client_of, client_with_certificate, context_with};
 use crate::seen_server::SeenServer;
 
@@ -85,6 +85,25 @@ fn a_clients_certificate_must_sign_with_one_of_them() {
         let pair = Pair::new(config(), asking(SignatureScheme::RsaPssRsaeSha256)).run();
         let code = pair.failure().code().as_str();
         assert_eq!(code, "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
+    }
+}
+
+#[test]
+fn a_scheme_that_is_none_of_the_certificates_key_is_an_illegal_parameter() {
+    for versions in [TLS12, TLS13] {
+        let signing = |algorithm| {
+            let context = context_with(Algorithm::P256, |options| {
+                let roots = vec![authority().der().clone()];
+                options.client_auth =
+                    ClientAuth::Request { roots, partial_chain: false, reject_unauthorized: true };
+            });
+            let identity = Identity { key: server(algorithm).key, ..client_identity() };
+            Pair::new(client_with_certificate(versions, identity), context).run()
+        };
+        let pair = signing(Algorithm::Ed25519);
+        assert_eq!(pair.failure().code().as_str(), "ERR_SSL_BAD_SIGNATURE");
+        assert_eq!(pair.alert_at_client(), Some(47));
+        assert_eq!(signing(Algorithm::P256).alert_at_client(), Some(51), "another key of its kind");
     }
 }
 
