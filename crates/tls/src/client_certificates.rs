@@ -5,10 +5,14 @@ use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved,
+    SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
 use crate::authorities::Authorities;
+use crate::certificate::Certificate;
 use crate::refusal::Refusal;
 use crate::{Code, ContextError, ProtocolVersion, SignatureScheme as OwnScheme, client_signature};
 
@@ -118,8 +122,8 @@ impl ClientCertVerifier for ClientVerifier {
         &self.hints
     }
 
-    /// Lets every chain pass if the outcome is only recorded: the step that ends the handshake
-    /// verifies then, and so each chain is verified once.
+    /// Lets every chain whose first certificate can be read pass if the outcome is only recorded:
+    /// the step that ends the handshake verifies then, and so each chain is verified once.
     fn verify_client_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -134,6 +138,8 @@ impl ClientCertVerifier for ClientVerifier {
             if let Some(refusal) = refusal {
                 return Err(refusal.to_rustls());
             }
+        } else if Certificate::read(leaf).is_none() {
+            return Err(CertificateError::BadEncoding.into());
         }
         Ok(ClientCertVerified::assertion())
     }

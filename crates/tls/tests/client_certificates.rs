@@ -89,6 +89,24 @@ fn a_bad_certificate_is_refused_with_its_alert() {
 }
 
 #[test]
+fn what_is_no_certificate_is_refused_before_what_comes_behind_it() {
+    for certificate in [&[][..], &[0x30], &[7; 100]] {
+        let identity = Identity { chain: vec![certificate.to_vec().into()], ..client() };
+        let mut pair = Pair::new(client_with_certificate(TLS12, identity), asking(false));
+        let mut written = Vec::new();
+        pair.client.write_tls(&mut written).unwrap();
+        pair.deliver(&std::mem::take(&mut written));
+        while pair.client.wants_write() {
+            pair.client.write_tls(&mut written).unwrap();
+        }
+        let first = 5 + usize::from(u16::from_be_bytes([written[3], written[4]]));
+        pair.deliver(&written[..first]);
+        assert_eq!(pair.failure().code().as_str(), "ERR_SSL_BAD_SIGNATURE");
+        assert_eq!(pair.alert_at_client(), Some(42));
+    }
+}
+
+#[test]
 fn the_alert_says_what_is_wrong_with_a_chain() {
     let nothing = |_: &mut rcgen::CertificateParams| {};
     let root = &Member::root("root", |params| {
