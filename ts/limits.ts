@@ -22,7 +22,7 @@ export const connectionLimits = {
   helloTimeout: count(undefined, 2 ** 31 - 1, 1),
   /**
    * Largest ClientHello, in bytes. Default: 32768, many times what browsers send with post-quantum
-   * key shares; a connection without a whole one holds twice as much at most.
+   * key shares; a connection that has sent nearly all of one holds 116 KiB (of 65536: 212 KiB).
    */
   clientHelloSize: count(32 * 1024, 64 * 1024, 512),
   /**
@@ -64,7 +64,7 @@ export const connectionLimits = {
 /** Limits of a server. */
 export const serverLimits = {
   /**
-   * Handshakes in flight. Default: 16384, each some 10 KiB. One more is dropped.
+   * Handshakes in flight. Default: 16384, each some 14 KiB. One more is dropped.
    */
   handshakes: count(16_384, 2 ** 24, 1),
   /**
@@ -83,8 +83,9 @@ export const serverLimits = {
    */
   connectionRatePerPeer: rate(),
   /**
-   * Connections whose ClientHello is not whole. Default: 8192, each some 3 KiB and a descriptor.
-   * Above it the one that has waited longest is shed: those who mean it wait for milliseconds.
+   * Connections whose ClientHello is not whole. Default: 8192, each a descriptor and 4 KiB, and more
+   * with what it has sent: see `clientHelloSize`. Above it the one that has waited longest is shed:
+   * those who mean it wait for milliseconds.
    */
   waitingForHello: count(8192, 2 ** 24, 1),
   ...connectionLimits,

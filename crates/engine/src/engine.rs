@@ -31,7 +31,8 @@ pub struct EngineOptions {
     /// Threads that own sockets and records. Default: half the cores, at least one. On two cores
     /// one worker beats two, which would compete with the event loop.
     pub io_threads: usize,
-    /// Threads for handshakes, at lower priority. Default: the number of cores.
+    /// Threads of the pool, at lower priority, for handshakes that no I/O thread computes itself.
+    /// Default: the number of cores.
     pub pool_threads: usize,
     /// Plaintext held for all connections together, in bytes, in each direction. Received and not
     /// drained: above it only connections with nothing queued may read. Written and not sent: above
