@@ -122,8 +122,9 @@ impl ClientCertVerifier for ClientVerifier {
         &self.hints
     }
 
-    /// Lets every chain whose first certificate can be read pass if the outcome is only recorded:
-    /// the step that ends the handshake verifies then, and so each chain is verified once.
+    /// If the outcome is only recorded, lets every chain pass whose first certificate can be read
+    /// and in which none is empty: the step that ends the handshake verifies then, and so each
+    /// chain is verified once.
     fn verify_client_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -138,7 +139,9 @@ impl ClientCertVerifier for ClientVerifier {
             if let Some(refusal) = refusal {
                 return Err(refusal.to_rustls());
             }
-        } else if Certificate::read(leaf).is_none() {
+        } else if Certificate::read(leaf).is_none()
+            || intermediates.iter().any(|certificate| certificate.is_empty())
+        {
             return Err(CertificateError::BadEncoding.into());
         }
         Ok(ClientCertVerified::assertion())
