@@ -27,8 +27,8 @@ export const connectionLimits = {
   clientHelloSize: count(32 * 1024, 64 * 1024, 512),
   /**
    * Time that a handshake may wait for a thread under overload, in ms: when for a whole second the
-   * oldest has waited for longer, and more than another second's work waits, those above it are
-   * shed, oldest first. Default: 100, which nobody notices in a page load.
+   * oldest has waited for longer, more waits than is done in 2.5 s and it becomes no less, those
+   * above it are shed, oldest first. Default: 100, which nobody notices in a page load.
    */
   queueTarget: count(100, 2 ** 31 - 1, 1),
   /**

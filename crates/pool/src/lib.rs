@@ -33,11 +33,11 @@
 //!    and with a single thread one 5 ms job lets 5 ms of cheap ones pass. A lane that waits alone
 //!    gets every thread.
 //! 2. **Age.** Oldest first. When the oldest job of the lane is older than
-//!    [`PoolOptions::newest_first_after`] and more work waits than [`PoolOptions::tolerance`], newest
+//!    [`PoolOptions::newest_first_after`] and more work waits than [`PoolOptions::burst`], newest
 //!    first: the old ones belong to clients that have given up, or will before they could be served.
 //! 3. **Overload.** When the oldest job of a lane was above its [target](Patience::target) for
-//!    [`PoolOptions::tolerance`] and more work waits than that, the lane sheds the jobs that are
-//!    above theirs, oldest first.
+//!    [`PoolOptions::tolerance`], more work waits than [`PoolOptions::burst`] and it becomes no
+//!    less, the lane sheds the jobs that are above theirs, oldest first.
 //! 4. **Deadlines** are checked as a job is submitted, and by the thread that would start it or
 //!    that finds it as the oldest of its lane. A job that can't be answered by its deadline, as far
 //!    as the recent ones of its lane tell, does not start; one that runs is never cut short. The pool has no timer: while all threads are busy a late job's future

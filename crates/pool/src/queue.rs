@@ -1,4 +1,7 @@
-use crate::{Patience, PoolError, PoolOptions, congestion::Congestion};
+use crate::{
+    Patience, PoolError, PoolOptions,
+    congestion::{Congestion, Waits},
+};
 use std::{
     collections::BTreeMap,
     mem,
@@ -43,7 +46,7 @@ impl<J> Queue<J> {
             limit: options.queue_limit,
             threads: options.threads,
             newest_first_after: options.newest_first_after,
-            congestion: Congestion::new(options.tolerance),
+            congestion: Congestion::new(options),
         }
     }
 
@@ -92,9 +95,9 @@ impl<J> Queue<J> {
             return Some(Next::Late(late));
         }
         let oldest = self.waiting.first_key_value();
-        let is_above = oldest.is_some_and(|(_, oldest)| oldest.is_above_target(now));
+        let above = oldest.is_some_and(|(_, oldest)| oldest.is_above_target(now));
         let work = self.work(typical);
-        if self.congestion.sheds(is_above, work, now) {
+        if self.congestion.sheds(Waits { jobs: self.waiting.len(), work, above }, now) {
             return self.waiting.pop_first().map(|(_, oldest)| Next::Shed(oldest));
         }
         let (_, oldest) = self.waiting.first_key_value()?;
@@ -107,7 +110,7 @@ impl<J> Queue<J> {
 
     /// How long a job may wait for older ones.
     pub(crate) fn longest_in_order(&self) -> Duration {
-        self.newest_first_after.max(self.congestion.tolerance())
+        self.newest_first_after.max(self.congestion.burst())
     }
 
     /// How long all threads will be busy with what waits.
@@ -178,7 +181,8 @@ mod tests {
 
     #[test]
     fn serves_the_oldest_first_while_all_will_soon_be_done() {
-        let options = PoolOptions { threads: 1, ..PoolOptions::default() };
+        let burst = Duration::from_secs(1);
+        let options = PoolOptions { threads: 1, burst, ..PoolOptions::default() };
         let mut lane = Lane::new(10);
         lane.queue = Queue::new(&options);
         lane.typical = Duration::from_millis(400);
@@ -285,6 +289,7 @@ mod tests {
                 queue_limit: limit,
                 newest_first_after: Duration::from_millis(100),
                 tolerance: Duration::ZERO,
+                burst: Duration::ZERO,
                 ..PoolOptions::default()
             };
             Lane { queue: Queue::new(&options), start: Instant::now(), typical: Duration::ZERO }

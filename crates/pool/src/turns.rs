@@ -9,7 +9,13 @@ pub(crate) struct Turns {
     spent: [Duration; Lane::ALL.len()],
     /// What a job of the lane took lately; zero before the first.
     typical: [Duration; Lane::ALL.len()],
+    /// How many jobs tell that, up to `MEMORY`.
+    known: [u32; Lane::ALL.len()],
 }
+
+/// How many jobs a lane's typical time is the mean of: enough that one whose thread lost its core
+/// for a while is no sign of overload.
+const MEMORY: u32 = 64;
 
 impl Turns {
     /// The lane that a free thread should serve.
@@ -35,7 +41,9 @@ impl Turns {
         self.running[lane.index()] -= 1;
         self.spent[lane.index()] += ran;
         let typical = &mut self.typical[lane.index()];
-        *typical = if typical.is_zero() { ran } else { (*typical * 7 + ran) / 8 };
+        let known = &mut self.known[lane.index()];
+        *typical = (*typical * *known + ran) / (*known + 1);
+        *known = (*known + 1).min(MEMORY - 1);
     }
 
     /// A job was refused because of what its lane took lately. Each makes that a little less sure:

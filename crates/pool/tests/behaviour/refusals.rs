@@ -1,10 +1,10 @@
 //! Limits of the queue, deadlines, and which job is next.
 
 use crate::gate::{self, Gate, Log, all};
-use offloop_pool::{Lane, Patience, Pool, PoolError, PoolOptions};
+use offloop_pool::{Lane, Patience, Pool, PoolError, PoolOptions, Run};
 use std::{
     io,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
@@ -79,17 +79,12 @@ async fn a_full_lane_gives_up_a_late_job_for_a_new_one() {
 
 #[tokio::test]
 async fn under_overload_the_oldest_jobs_are_shed() {
-    let options = PoolOptions { threads: 1, tolerance: Duration::ZERO, ..PoolOptions::default() };
-    let pool = Pool::new(options).expect("the pool starts");
+    let pool = impatient_pool(1);
     let gate = Gate::close(&pool, Lane::Rsa);
     let patient = pool.run(Lane::Rsa, None, || 1);
-    let target = Some(Duration::ZERO);
-    let above = [2, 3, 4]
-        .map(|job| pool.run(Lane::Other, Patience { target, ..Patience::default() }, move || job));
-    pass(Instant::now() + Duration::from_millis(1));
-    gate.open().await;
-    // The first one shows that it is no burst.
-    assert_eq!(all(above).await, [Ok(2), Err(PoolError::Shed), Err(PoolError::Shed)]);
+    let (first, above) = overload(&pool, gate).await;
+    assert_eq!(all(above).await, [Err(PoolError::Shed), Err(PoolError::Shed)]);
+    assert_eq!(first.await, Ok(()));
     assert_eq!(patient.await, Ok(1));
     assert_eq!(pool.stats().other.shed, 2);
     assert_eq!(pool.stats().other.submitted(), 3);
@@ -97,24 +92,43 @@ async fn under_overload_the_oldest_jobs_are_shed() {
 
 #[tokio::test]
 async fn under_overload_one_thread_is_left_to_others() {
-    let options = PoolOptions { threads: 2, tolerance: Duration::ZERO, ..PoolOptions::default() };
-    let pool = Pool::new(options).expect("the pool starts");
-    let gates = [Gate::close(&pool, Lane::Rsa), Gate::close(&pool, Lane::Rsa)];
-    let patience = Patience { target: Some(Duration::ZERO), ..Patience::default() };
-    let above = [1, 2].map(|job| pool.run(Lane::Other, patience, move || job));
-    pass(Instant::now() + Duration::from_millis(1));
-    let [first, second] = gates;
-    first.open().await;
-    assert_eq!(all(above).await, [Ok(1), Err(PoolError::Shed)]);
-    let next = pool.run(Lane::Rsa, None, || 3);
-    assert_eq!((pool.stats().rsa.queued, pool.stats().rsa.running), (1, 1));
-    second.open().await;
-    assert_eq!(next.await, Ok(3));
+    let pool = impatient_pool(2);
+    let [one, other] = [(); 2].map(|()| Gate::close(&pool, Lane::Rsa));
+    let (_, [shed, waits]) = overload(&pool, one).await;
+    assert_eq!(shed.await, Err(PoolError::Shed));
+    assert_eq!((pool.stats().other.queued, pool.stats().rsa.running), (1, 1));
+    other.open().await;
+    assert_eq!(waits.await, Err(PoolError::Shed));
     // The overload is over: both again.
     let gates = [Gate::close(&pool, Lane::Rsa), Gate::close(&pool, Lane::Rsa)];
     for gate in gates {
         gate.open().await;
     }
+}
+
+/// Opens `gate` to a job behind which more come than there were before it.
+async fn overload(pool: &Pool, gate: Gate) -> (Run<()>, [Run<()>; 2]) {
+    let patience = Patience { target: Some(Duration::ZERO), ..Patience::default() };
+    let ((starts, started), (go, gone)) = (mpsc::channel(), mpsc::channel::<()>());
+    let first = pool.run(Lane::Other, patience, move || {
+        starts.send(()).expect("the test waits");
+        gone.recv().expect("the test lets it go");
+    });
+    // Above their target is what has waited at all.
+    pass(Instant::now() + Duration::from_millis(1));
+    gate.open().await;
+    started.recv().expect("the first one runs");
+    let above = [(); 2].map(|()| pool.run(Lane::Other, patience, || ()));
+    pass(Instant::now() + Duration::from_millis(1));
+    go.send(()).expect("the first one waits");
+    (first, above)
+}
+
+/// Its patience with what waits is none.
+fn impatient_pool(threads: usize) -> Pool {
+    let none = Duration::ZERO;
+    let options = PoolOptions { threads, tolerance: none, burst: none, ..PoolOptions::default() };
+    Pool::new(options).expect("the pool starts")
 }
 
 #[tokio::test]
@@ -159,6 +173,7 @@ async fn serves_the_newest_first_once_the_oldest_is_too_old() {
         threads: 1,
         newest_first_after: Duration::ZERO,
         tolerance: Duration::ZERO,
+        burst: Duration::ZERO,
         ..PoolOptions::default()
     };
     let pool = Pool::new(options).expect("the pool starts");
