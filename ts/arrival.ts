@@ -116,6 +116,11 @@ export class Arrival implements Handshake {
     if (this.goneAtEnd) connection.closeAfterEnd();
   }
 
+  onProxied(): void {
+    this.state = 'open';
+    this.connection.onFree = () => this.carrier.release();
+  }
+
   onFailed(report: FailureReport): void {
     this.fail(reported(report), report);
   }

@@ -76,11 +76,10 @@ export class Attachment {
     private readonly server: NodeServer,
     options: CoreOptions,
   ) {
-    const { offload, clientHello, limits, maxConnections, fallback } = parseOptions(
-      coreOptions,
-      options,
-    );
+    const parsed = parseOptions(coreOptions, options);
+    const { offload, clientHello, limits, maxConnections, fallback } = parsed;
     this.fallback = fallback;
+    if (fallback) refuseFallback(options);
     if (!(server instanceof tls.Server))
       throw failure(
         'ERR_INVALID_ARG_TYPE',
@@ -119,6 +118,8 @@ export class Attachment {
       clientHello,
       SNICallback: internalOf(server, 'snicallback') as HelloCallbacks['SNICallback'],
       trace: isTraced(internalOf(server, 'enableTrace') as boolean | undefined),
+      trustedProxies: parsed.proxyProtocol,
+      backends: parsed.proxyTo,
     });
     this.listening = new Listening(
       server,
@@ -364,6 +365,14 @@ function ownContext(value: unknown): object {
   if (isContext(value)) return value;
   const expected = 'an instance of SecureContext';
   throw failure('ERR_INVALID_ARG_TYPE', 'options.context', expected, received(value));
+}
+
+/** Node's own server would give the plaintext to nobody, or take a header for TLS. */
+function refuseFallback(options: CoreOptions): void {
+  const name = (['proxyTo', 'proxyProtocol'] as const).find((each) => options[each] != null);
+  if (name === undefined) return;
+  const expected = `false with options.${name}, which Node does not have`;
+  throw failure('ERR_INVALID_ARG_VALUE', 'options.fallback', expected, 'true');
 }
 
 function refuseUnsupported(server: tls.Server): void {

@@ -51,6 +51,8 @@ type State = 'shaking' | 'open' | 'closed' | 'failed';
 export interface Handshake {
   onHello(report: HelloReport): void;
   onOpen(): void;
+  /** A backend has what comes of it. */
+  onProxied(): void;
   onFailed(report: FailureReport): void;
   /** The core closed it, unasked. */
   onClosed(): void;
@@ -156,6 +158,17 @@ export class Connection {
       if (this.socket?.destroyed !== true) for (const action of deferred ?? []) action();
       this.keepFacts();
     }
+  }
+
+  /** The handshake is done, and a backend has what comes of it: only its end will be told. */
+  onProxied(): void {
+    if (this.state !== 'shaking') return;
+    this.state = 'open';
+    const { handshake } = this;
+    this.handshake = null;
+    this.deferred = null;
+    handshake?.onProxied();
+    this.keepFacts();
   }
 
   /** The handshake failed; the slot is free. */

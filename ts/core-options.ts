@@ -1,3 +1,4 @@
+import { proxyTarget, trustedProxies } from './backends.js';
 import type { ClientHelloCallback } from './client-hello.js';
 import { connectionLimits, limitsOf, serverLimits } from './limits.js';
 import { callback, count, flag, type Inputs, oneOf, own } from './option.js';
@@ -35,6 +36,18 @@ export const coreOptions = {
   fallback: own(flag(false)),
   /** Connections beyond this are dropped with a 'drop' event; a property in Node. Default: no limit. */
   maxConnections: own(count(undefined, 2 ** 32 - 1)),
+  /**
+   * Peers that are proxies: their connections begin with a PROXY header, v1 or v2, and must; the
+   * addresses in it are those of the socket, of limits and of figures. See docs/proxy.md. Default:
+   * none, a header is no TLS.
+   */
+  proxyProtocol: trustedProxies(),
+  /**
+   * Passes plaintext on to backends, off the event loop: no 'secureConnection' is emitted. A place,
+   * several, or `{ backends, sendProxyProtocol, connectTimeout, checkInterval }`; see docs/proxy.md.
+   * Default: none.
+   */
+  proxyTo: own(proxyTarget()),
 };
 
 export interface CoreOptions extends Inputs<typeof coreOptions> {

@@ -33,6 +33,7 @@ import {
   OPEN,
   type NativeSheds,
   OP_DESTROY,
+  PROXIED,
   SERVER_CLOSED,
   SHED,
   START,
@@ -281,6 +282,8 @@ export class Hub {
     switch (kind) {
       case OPEN:
         return this.open(slot, generation, value);
+      case PROXIED:
+        return this.proxied(slot, generation);
       case END:
         return this.find(slot, generation)?.onEnd();
       case CLOSED:
@@ -351,6 +354,17 @@ export class Hub {
     this.connections[slot] = connection;
     tellEnd(connection, server.server);
     server.onOpen(connection);
+  }
+
+  /** Of those that JavaScript knows by their hello, or handed over. */
+  private proxied(slot: number, generation: number): void {
+    const id = key(slot, generation);
+    const known = this.shaking.get(id);
+    if (known === undefined) return;
+    this.shaking.delete(id);
+    this.connections[slot] = known;
+    tellEnd(known, ownerOf(known));
+    known.onProxied();
   }
 
   private hello(slot: number, generation: number, report: HelloReport): void {

@@ -1,6 +1,15 @@
 /** offloop: TLS off Node's event loop. */
 export { acceptTls, type AcceptOptions, setDefaultContext } from './accept.js';
 export { adopt, type Adopted } from './adopt.js';
+export type {
+  BackendOptions,
+  BackendPlace,
+  BackendsStats,
+  BackendStats,
+  ProxyProtocolOptions,
+  ProxyProtocolVersion,
+  ProxyTarget,
+} from './backends.js';
 export type { AlertName } from './alerts.js';
 export type {
   ConnectionsShed,

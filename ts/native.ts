@@ -26,6 +26,7 @@ export {
   Hub as NativeHub,
   issueCertificate,
   makeAuthority,
+  NativeBackends,
   NativeContext,
   NativeTally,
   NativeTicketKeys,
@@ -85,6 +86,7 @@ export const NEW_SESSION = 15;
 export const KEYLOG = 16;
 export const START = 17;
 export const SHED = 18;
+export const PROXIED = 19;
 
 /** Opcodes, to Rust. */
 export const OP_WRITE_SLAB = 1;

@@ -10,6 +10,7 @@ import { answerHello, type HelloCallbacks, type HelloReport } from './hello.js';
 import { type FailureReport, hub, type HubServer, type Payload } from './hub.js';
 import {
   type NativeAdmission,
+  type NativeBackends,
   type NativeListening,
   type NativeSettings,
   NativeTally,
@@ -31,6 +32,10 @@ export interface ServerCoreOptions {
   SNICallback: HelloCallbacks['SNICallback'];
   /** Trace every connection. */
   trace: boolean;
+  /** Peers whose connections begin with a PROXY header. */
+  trustedProxies: readonly string[] | undefined;
+  /** Who gets the plaintext, if not the program. */
+  backends: NativeBackends | undefined;
 }
 
 /**
@@ -114,7 +119,8 @@ export class ServerCore implements HubServer {
 
   /** What happened to it, however often it listened. */
   stats(): ServerStats {
-    return byCode(this.tally.stats());
+    const { backends } = this.options;
+    return { ...byCode(this.tally.stats()), ...(backends && { proxy: backends.stats() }) };
   }
 
   // Contexts.
@@ -292,6 +298,7 @@ export class ServerCore implements HubServer {
   private create(): number {
     const { native, servers } = hub();
     const { noDelay, keepAlive, keepAliveInitialDelay } = this.server;
+    const { trustedProxies, backends } = this.options;
     const id = native.createServer(
       {
         settings: this.options.settings,
@@ -299,9 +306,11 @@ export class ServerCore implements HubServer {
         noDelay,
         keepAlive,
         keepAliveInitialDelay: keepAliveInitialDelay * 1000,
+        ...(trustedProxies && { trustedProxies: [...trustedProxies] }),
       },
       this.contexts.nativeOf(this.contexts.context),
       this.tally,
+      backends,
     );
     servers.set(id, this);
     if (this.asks) native.setAsk(id, true);

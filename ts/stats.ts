@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
+import type { BackendsStats } from './backends.js';
 import { existingHub, hub } from './hub.js';
 import {
   bucketBounds as nativeBucketBounds,
@@ -16,6 +17,8 @@ export interface Stats extends Omit<NativeStats, 'handshakes'> {
 /** Figures of one server. */
 export interface ServerStats extends Omit<NativeServerStats, 'handshakes'> {
   handshakes: HandshakeStats;
+  /** Of a server with `proxyTo`: where its connections went. */
+  proxy?: BackendsStats;
 }
 
 /** Handshakes, how they ended and how long they took. */

@@ -110,6 +110,24 @@ impl Admitted {
     /// Where no server limits anything.
     pub(crate) const UNLIMITED: Self = Self { admission: None, peer: None };
 
+    /// A PROXY header has told whose it is: the limits of peers hold for that one.
+    pub(crate) fn is_of(&mut self, address: IpAddr) -> Result<(), ShedReason> {
+        let Some(admission) = &self.admission else { return Ok(()) };
+        let peer = Peer::of(address);
+        if let Some(rates) = &admission.peer_rates
+            && !lock(rates).take(peer, Instant::now())
+        {
+            return Err(ShedReason::ConnectionRatePerPeer);
+        }
+        if let Some(handshakes) = &admission.peer_handshakes {
+            if !lock(handshakes).add(peer) {
+                return Err(ShedReason::HandshakesPerPeer);
+            }
+            self.peer = Some(peer);
+        }
+        Ok(())
+    }
+
     /// The connection waits for its `ClientHello` until the answer is dropped.
     pub(crate) fn waits(&self, connection: &Arc<Connection>) -> Option<Waits<'_>> {
         let room = &self.admission.as_ref()?.waiting;

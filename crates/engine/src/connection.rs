@@ -3,6 +3,7 @@
 mod activity;
 mod channel;
 mod outbox;
+mod splice;
 mod task;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use self::channel::{Channel, Moved};
 use self::outbox::Outbox;
 use crate::admission::Admitted;
 use crate::asking::{Hello, Question};
+use crate::backends::Backends;
 use crate::event::{Event, Start};
 use crate::host::Host;
 use crate::lock::lock;
@@ -49,6 +51,8 @@ pub(crate) struct Connection {
     /// The host handed it over and awaits how its handshake ends.
     handed_over: bool,
     remote: Option<SocketAddr>,
+    /// Both ends as a trusted proxy told them.
+    claimed: OnceLock<Box<Addresses>>,
     control: AtomicU8,
     outbox: Outbox,
     /// The record layer and what it is sending; `None` until the handshake is done.
@@ -88,6 +92,8 @@ pub(crate) struct Terms {
     pub(crate) ask: bool,
     /// Bytes that were already read.
     pub(crate) received: Vec<u8>,
+    /// A PROXY header comes first.
+    pub(crate) expects_header: bool,
     /// Refused, it is shed as a handshake is.
     pub(crate) admitted: Result<Admitted, ShedReason>,
 }
@@ -175,6 +181,7 @@ impl Connection {
             id: id.map_or_else(OnceLock::new, OnceLock::from),
             number: host.engine.next_connection(),
             remote,
+            claimed: OnceLock::new(),
             control: AtomicU8::new(0),
             outbox: Outbox::default(),
             channel: Mutex::new(None),
@@ -289,8 +296,22 @@ impl Connection {
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
+        if let Some(claimed) = self.claimed.get() {
+            return **claimed;
+        }
         let now = self.transport.socket().map(Addresses::of).unwrap_or_default();
         Addresses { remote: now.remote.or(self.remote), local: now.local }
+    }
+
+    /// A trusted proxy has told its ends.
+    pub(crate) fn claim(&self, addresses: Addresses) {
+        // There is one header.
+        drop(self.claimed.set(Box::new(addresses)));
+    }
+
+    /// Where its plaintext goes, if not to the host.
+    pub(crate) fn backends(&self) -> Option<Arc<Backends>> {
+        self.lease.as_ref()?.server.backends().cloned()
     }
 
     /// Runs `with` on the record layer, once the handshake is done.
@@ -335,7 +356,7 @@ impl Connection {
         self.control.load(SeqCst) & DESTROYED != 0 || self.host.is_closed()
     }
 
-    /// Resolves when the server's handshakes are to end.
+    /// Resolves when what goes on of its server without the host is to end.
     pub(crate) async fn handshakes_cut(&self) {
         match &self.lease {
             Some(lease) => lease.server.cut().await,

@@ -13,6 +13,9 @@ pub enum Event {
         /// The server that it came to; 0 for none.
         server: u32,
     },
+    /// The handshake is done and a backend has the plaintext; only [`Event::Closed`] follows. For
+    /// those that the host knows.
+    Proxied(ConnectionId),
     /// Plaintext: the next `bytes` of the batch's small bytes.
     Data {
         /// The connection.

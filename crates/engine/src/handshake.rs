@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::admission::Admitted;
 use crate::asking::{Decision, resolve};
-use crate::connection::{Connection, Offload, Settings, Terms};
+use crate::connection::{Addresses, Connection, Offload, Settings, Terms};
 use crate::phases::{Phase, Phases, Stopwatch};
+use crate::proxy_header::{self, Front};
 use crate::report::Report;
 use crate::shed::{ShedMode, ShedReason};
 use crate::sinks::Trace;
@@ -57,7 +58,7 @@ pub(crate) async fn handshake(
     connection: &Arc<Connection>,
     terms: Terms,
 ) -> Result<Finished, Unopened> {
-    let Terms { settings, contexts, ask, received, admitted } = terms;
+    let Terms { settings, contexts, ask, received, expects_header, admitted } = terms;
     let admitted = admitted.map_err(|reason| Unopened::Failed(reason.report()))?;
     let deadline = Instant::now() + settings.timeout;
     let steps = Steps {
@@ -66,6 +67,7 @@ pub(crate) async fn handshake(
         deadline,
         contexts,
         ask,
+        expects_header,
         server_name: None,
         answered: false,
         early: Vec::new(),
@@ -127,6 +129,8 @@ struct Steps<'a> {
     contexts: Option<Arc<ContextTable>>,
     /// The host decides how the ClientHello is answered.
     ask: bool,
+    /// A PROXY header comes first.
+    expects_header: bool,
     server_name: Option<String>,
     /// Something was sent to the client.
     answered: bool,
@@ -200,6 +204,22 @@ impl Steps<'_> {
         let mut before = BeforeHello::of(connection);
         connection.count(|tally| &tally.received.wire, received.len());
         before.came(received.len());
+        let latest = self.settings.hello_timeout.map(|patience| Instant::now() + patience);
+        let received = if self.expects_header {
+            let header = read_header(connection, received, &mut before);
+            let waiting = self.admitted.waits(connection);
+            let (header, rest) = in_time(latest, header).await?;
+            drop(waiting);
+            if let Some(addresses) = header {
+                connection.claim(addresses);
+                let peer = addresses.remote.map(|remote| remote.ip());
+                let admitted = peer.map_or(Ok(()), |peer| self.admitted.is_of(peer));
+                admitted.map_err(ShedReason::report)?;
+            }
+            rest
+        } else {
+            received
+        };
         let need =
             tls::handshake(tls::HandshakeLimits { client_hello: self.settings.client_hello_size });
         let mut step =
@@ -217,12 +237,7 @@ impl Steps<'_> {
             }
             Ok(step)
         };
-        let step = match self.settings.hello_timeout {
-            None => whole.await,
-            Some(patience) => timeout(patience, whole)
-                .await
-                .unwrap_or_else(|_elapsed| Err(ShedReason::HelloTimeout.report())),
-        };
+        let step = in_time(latest, whole).await;
         drop(waiting);
         step
     }
@@ -390,6 +405,55 @@ impl<'a> BeforeHello<'a> {
 
     fn came(&mut self, bytes: usize) {
         self.bytes.add(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// What a trusted proxy says of a connection, and what came behind it; `received` came before.
+async fn read_header(
+    connection: &Connection,
+    mut received: Vec<u8>,
+    before: &mut BeforeHello<'_>,
+) -> Result<(Option<Addresses>, Vec<u8>), Box<Report>> {
+    let malformed = |what: &str| {
+        let message = format!("the PROXY header of a trusted peer is malformed: {what}");
+        Report::coded("ERR_OFFLOOP_PROXY_HEADER", message)
+    };
+    loop {
+        match proxy_header::parse(&received) {
+            Front::Whole { length, ends } => {
+                let addresses = ends.map(|ends| Addresses {
+                    remote: Some(ends.source),
+                    local: Some(ends.destination),
+                });
+                return Ok((addresses, received.split_off(length)));
+            }
+            Front::Malformed(what) => return Err(malformed(what)),
+            Front::Partial => {}
+        }
+        let known = received.len();
+        let came = receive(connection, |bytes| received.extend_from_slice(bytes)).await;
+        came.map_err(|error| Report::io(&error, "read"))?;
+        match received.len() - known {
+            0 if known == 0 => return Err(gone()),
+            0 => return Err(malformed("it is cut off")),
+            bytes => {
+                connection.count(|tally| &tally.received.wire, bytes);
+                before.came(bytes);
+            }
+        }
+    }
+}
+
+/// Sheds what takes longer.
+async fn in_time<T>(
+    latest: Option<Instant>,
+    waited_for: impl Future<Output = Result<T, Box<Report>>>,
+) -> Result<T, Box<Report>> {
+    match latest {
+        None => waited_for.await,
+        Some(latest) => timeout_at(latest, waited_for)
+            .await
+            .unwrap_or_else(|_elapsed| Err(ShedReason::HelloTimeout.report())),
     }
 }
 

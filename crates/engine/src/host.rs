@@ -231,7 +231,8 @@ impl Host {
         }
     }
 
-    /// Ends the handshakes of a server that are under way; none is told of.
+    /// Ends the handshakes of a server that are under way, and connections that backends have; none
+    /// is told of.
     pub fn cut_handshakes(&self, server: ServerId) {
         if let Some(server) = self.server(server) {
             server.cut_handshakes();
@@ -545,13 +546,18 @@ impl Host {
             connection
         });
         if let Some(connection) = started {
-            let peer = connection.addresses().remote.map(|remote| remote.ip());
+            let peer = connection.addresses().remote;
+            let is_socket = connection.transport.socket().is_some();
+            let expects_header =
+                is_socket && server.as_ref().is_some_and(|server| server.expects_header(peer));
+            let address = peer.map(|peer| peer.ip()).filter(|_| !expects_header);
             let admitted = match &server {
-                Some(server) => server.admission.admit(peer),
+                Some(server) => server.admission.admit(address),
                 None => Ok(Admitted::UNLIMITED),
             };
             let contexts = contexts.map(Arc::new).or_else(|| Some(server?.contexts()));
-            connection.start(Terms { settings, contexts, ask, received, admitted });
+            let terms = Terms { settings, contexts, ask, received, expects_header, admitted };
+            connection.start(terms);
         }
         Ok(id)
     }

@@ -15,6 +15,9 @@
 //! | `admission` | which connections a server takes on |
 //! | `shed` | why and how connections are shed, and what the host hears of it |
 //! | `server` | a server's contexts, limits and count of connections |
+//! | `backends` | where a server that proxies passes connections on to |
+//! | `proxy_header` | the PROXY protocol: who a connection is from, said by a proxy |
+//! | `trusted_sources` | from which proxies that is believed |
 //! | `listener` | accepting |
 //! | `asking` | what is asked of the host in the middle of a handshake |
 //! | `adopt` | descriptors from elsewhere; the one module with `unsafe` |
@@ -34,6 +37,7 @@
 mod admission;
 mod adopt;
 mod asking;
+mod backends;
 mod connection;
 mod engine;
 mod event;
@@ -44,6 +48,7 @@ mod listener;
 mod lock;
 mod operation;
 mod phases;
+mod proxy_header;
 mod report;
 mod server;
 mod shed;
@@ -53,11 +58,13 @@ mod stats;
 mod sync;
 mod tally;
 mod transport;
+mod trusted_sources;
 mod worker;
 
 pub use admission::{AdmissionLimits, Rate};
 pub use adopt::duplicate;
 pub use asking::{Decision, Hello};
+pub use backends::{BackendOptions, BackendPlace, BackendStats, Backends};
 pub use connection::{Addresses, Handshaken, Offload, Settings};
 pub use engine::{Engine, EngineOptions};
 pub use event::{Drained, Event, EventSink, Start};
@@ -67,9 +74,11 @@ pub use offloop_pool as pool;
 pub use offloop_tls as tls;
 pub use operation::{Operation, Payload};
 pub use phases::{Phase, Phases};
+pub use proxy_header::ProxyVersion;
 pub use report::Report;
 pub use server::{ServerId, ServerOptions, Stop};
 pub use shed::{Shed, ShedCounts, ShedMode, ShedReason, ShedWatch};
 pub use slots::ConnectionId;
 pub use stats::Stats;
 pub use tally::{FailureKind, Tallied, Tally};
+pub use trusted_sources::TrustedSources;

@@ -80,6 +80,9 @@ pub(crate) fn listen(server: &Arc<Server>, target: &ListenTarget) -> io::Result<
         _ => None,
     };
     let worker = Arc::clone(server.host.engine.worker());
+    if let Some(backends) = server.backends() {
+        backends.watch(&worker);
+    }
     let socket = Arc::new(worker.register(socket)?);
     let lease = server.listener_lease();
     let ending = Arc::new(Notify::new());
@@ -217,7 +220,10 @@ fn admit(server: &Arc<Server>, socket: Socket) {
         return drop_at_once(server, &socket, ShedReason::MaxConnections);
     }
     let peer = remote_address(&socket);
-    let admitted = match server.admission.admit(peer.map(|peer| peer.ip())) {
+    let expects_header = server.expects_header(peer);
+    // Of a proxy's connection the header tells whose it is.
+    let address = peer.map(|peer| peer.ip()).filter(|_| !expects_header);
+    let admitted = match server.admission.admit(address) {
         Ok(admitted) => admitted,
         Err(reason) => {
             // A client that is gone needs no RST.
@@ -245,6 +251,7 @@ fn admit(server: &Arc<Server>, socket: Socket) {
         contexts: Some(server.contexts()),
         ask: server.asks(),
         received: Vec::new(),
+        expects_header,
         admitted: Ok(admitted),
     });
 }

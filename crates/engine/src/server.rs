@@ -1,5 +1,6 @@
 //! A server: contexts and limits for the connections that come to it, and their count.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,11 +13,13 @@ use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
 
 use crate::admission::{Admission, AdmissionLimits};
+use crate::backends::{Backends, Use};
 use crate::connection::Settings;
 use crate::host::Host;
 use crate::lock::lock;
 use crate::tally::{Tally, add};
 use crate::tls::ContextTable;
+use crate::trusted_sources::TrustedSources;
 
 /// Names a server of one host; greater than 0.
 pub type ServerId = u32;
@@ -38,6 +41,10 @@ pub struct ServerOptions {
     pub max_connections: Option<usize>,
     /// Counts what happens to it. Default: one of its own.
     pub tally: Arc<Tally>,
+    /// Whose connections begin with a PROXY header, and must. Default: nobody's.
+    pub trusted_proxies: Option<TrustedSources>,
+    /// Where plaintext goes and comes from, instead of the host. Default: none.
+    pub backends: Option<Arc<Backends>>,
 }
 
 pub(crate) struct Server {
@@ -48,6 +55,8 @@ pub(crate) struct Server {
     pub(crate) no_delay: bool,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) tally: Arc<Tally>,
+    trusted_proxies: Option<TrustedSources>,
+    backends: Option<Use>,
     contexts: RwLock<Arc<ContextTable>>,
     /// The host decides how each ClientHello is answered.
     asks: AtomicBool,
@@ -92,6 +101,8 @@ impl Server {
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             tally: options.tally,
+            trusted_proxies: options.trusted_proxies,
+            backends: options.backends.map(Backends::used),
             contexts: RwLock::new(Arc::new(options.contexts)),
             asks: AtomicBool::new(false),
             max_connections: AtomicUsize::new(options.max_connections.unwrap_or(usize::MAX)),
@@ -133,12 +144,22 @@ impl Server {
         self.connections() >= self.max_connections.load(SeqCst)
     }
 
-    /// Ends the handshakes that are under way.
+    pub(crate) fn backends(&self) -> Option<&Arc<Backends>> {
+        self.backends.as_ref().map(|used| &used.0)
+    }
+
+    /// Whether a connection of this peer begins with a PROXY header.
+    pub(crate) fn expects_header(&self, peer: Option<SocketAddr>) -> bool {
+        let peer = peer.map(|peer| peer.ip());
+        self.trusted_proxies.as_ref().is_some_and(|trusted| trusted.contain(peer))
+    }
+
+    /// Ends the handshakes that are under way, and what backends have.
     pub(crate) fn cut_handshakes(&self) {
         self.cut.notify_waiters();
     }
 
-    /// Resolves when handshakes that go on now are to end.
+    /// Resolves when what goes on now without the host is to end.
     pub(crate) fn cut(&self) -> Notified<'_> {
         self.cut.notified()
     }

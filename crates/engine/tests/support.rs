@@ -218,6 +218,8 @@ pub(crate) fn server_options(contexts: ContextTable) -> ServerOptions {
         keep_alive: None,
         max_connections: None,
         tally: Arc::default(),
+        trusted_proxies: None,
+        backends: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine of this process, and the environment variables that size it.
 
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +26,9 @@ pub(crate) fn engine() -> Result<Arc<Engine>> {
 
 fn options() -> Result<EngineOptions> {
     let mut options = EngineOptions::default();
-    if let Some(threads) = number("OFFLOOP_IO_THREADS", THREADS)? {
+    if std::env::var(IO_THREADS).is_ok_and(|value| value == "cores") {
+        options.io_threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    } else if let Some(threads) = number(IO_THREADS, THREADS)? {
         options.io_threads = threads;
     }
     if let Some(threads) = number("OFFLOOP_POOL_THREADS", THREADS)? {
@@ -38,6 +41,8 @@ fn options() -> Result<EngineOptions> {
     Ok(options)
 }
 
+/// `cores`: as many as this process may use, where no event loop competes with them.
+const IO_THREADS: &str = "OFFLOOP_IO_THREADS";
 const THREADS: RangeInclusive<usize> = 1..=1024;
 const BUFFERED_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 40;
 

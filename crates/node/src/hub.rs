@@ -13,6 +13,7 @@ use napi::bindgen_prelude::{
 use napi_derive::napi;
 use offloop_engine::{ConnectionId, Drained, Host, Stop};
 
+use crate::backends::NativeBackends;
 use crate::configuration::engine;
 use crate::context::{NativeContext, only, table};
 use crate::decision::{NativeCertificates, NativeDecision};
@@ -111,15 +112,17 @@ impl Hub {
     }
 
     /// A server that does not listen yet; its id is greater than 0. Without a context it serves no
-    /// one until it gets one.
+    /// one until it gets one. With backends it gives them the plaintext, and JavaScript none.
     #[napi]
     pub fn create_server(
         &self,
         options: NativeServerOptions,
         context: Option<&NativeContext>,
         tally: &NativeTally,
+        backends: Option<&NativeBackends>,
     ) -> Result<u32> {
-        let options = options.parse(only(context), Arc::clone(&tally.tally))?;
+        let backends = backends.map(|native| Arc::clone(&native.backends));
+        let options = options.parse(only(context), Arc::clone(&tally.tally), backends)?;
         Ok(self.host.create_server(options))
     }
 
@@ -173,7 +176,8 @@ impl Hub {
         self.host.close_server(server, if accept_rest { Stop::WithoutLoss } else { Stop::AtOnce });
     }
 
-    /// Ends the handshakes of a server that are under way; none is told of.
+    /// Ends the handshakes of a server that are under way, and connections that backends have; none
+    /// is told of.
     #[napi]
     pub fn cut_handshakes(&self, server: u32) {
         self.host.cut_handshakes(server);

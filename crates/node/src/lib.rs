@@ -1,6 +1,7 @@
 //! The napi binding of offloop: plain data, slab memory and one doorbell. No TLS and no socket
 //! logic; the rules of the border stand on top of `ts/native.ts`.
 
+mod backends;
 // Public for the lints, which see no use of a function that only napi registers.
 pub mod certificates;
 mod configuration;

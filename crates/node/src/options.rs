@@ -7,8 +7,8 @@ use std::time::Duration;
 use napi_derive::napi;
 use offloop_engine::tls::ContextTable;
 use offloop_engine::{
-    Accept, Addresses, AdmissionLimits, BoundAddress, ListenPlace, ListenTarget, Offload, Rate,
-    ServerOptions, Settings, ShedMode, Tally,
+    Accept, Addresses, AdmissionLimits, Backends, BoundAddress, ListenPlace, ListenTarget, Offload,
+    Rate, ServerOptions, Settings, ShedMode, Tally, TrustedSources,
 };
 
 use crate::{Result, coded};
@@ -132,10 +132,17 @@ pub struct NativeServerOptions {
     pub keep_alive_initial_delay: u32,
     /// Connections over this are closed as they come; null: no bound.
     pub max_connections: Option<u32>,
+    /// Peers whose connections begin with a PROXY header: addresses, networks, 'unix'. Absent: none.
+    pub trusted_proxies: Option<Vec<String>>,
 }
 
 impl NativeServerOptions {
-    pub(crate) fn parse(&self, contexts: ContextTable, tally: Arc<Tally>) -> Result<ServerOptions> {
+    pub(crate) fn parse(
+        &self,
+        contexts: ContextTable,
+        tally: Arc<Tally>,
+        backends: Option<Arc<Backends>>,
+    ) -> Result<ServerOptions> {
         Ok(ServerOptions {
             contexts,
             settings: self.settings.parse()?,
@@ -146,8 +153,17 @@ impl NativeServerOptions {
                 .then(|| Duration::from_millis(self.keep_alive_initial_delay.into())),
             max_connections: self.max_connections.map(|max| max as usize),
             tally,
+            trusted_proxies: self.trusted_proxies.as_deref().map(trusted).transpose()?,
+            backends,
         })
     }
+}
+
+fn trusted(words: &[String]) -> Result<TrustedSources> {
+    TrustedSources::parse(words).map_err(|word| {
+        let expected = "an address, a network such as 10.0.0.0/8, or 'unix'";
+        coded("ERR_INVALID_ARG_VALUE", format!("a trusted proxy must be {expected}, got '{word}'"))
+    })
 }
 
 /// How a connection that comes from JavaScript is to be accepted.

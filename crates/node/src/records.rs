@@ -46,6 +46,8 @@ pub enum EventKind {
     Start = 17,
     /// Connections were shed: `sheds` tells which.
     Shed = 18,
+    /// Handshake done, and a backend has the plaintext.
+    Proxied = 19,
 }
 
 /// Numbers of a record.
@@ -130,6 +132,10 @@ impl EventSink for Encoder<'_> {
         let reported = match &event {
             Event::Open { id, server } => {
                 self.record(EventKind::Open, *id, *server);
+                Ok(())
+            }
+            Event::Proxied(id) => {
+                self.record(EventKind::Proxied, *id, 0);
                 Ok(())
             }
             Event::End(id) => {

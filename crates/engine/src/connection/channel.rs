@@ -64,8 +64,7 @@ impl Channel {
     /// being sent.
     pub(super) fn send_now(&mut self, plaintext: &[u8], writer: &mut dyn Write) -> bool {
         self.holding = false;
-        self.moved.plaintext += plaintext.len();
-        self.records.seal(plaintext);
+        self.seal(plaintext);
         if self.write_out(writer).is_ok() {
             return true;
         }
@@ -74,6 +73,12 @@ impl Channel {
         let bytes = plaintext.len();
         self.sending = Some(Sending { batch, sealed: 0, close_notify: false, bytes });
         false
+    }
+
+    /// Seals, to be sent by [`write_out`](Self::write_out).
+    pub(super) fn seal(&mut self, plaintext: &[u8]) {
+        self.moved.plaintext += plaintext.len();
+        self.records.seal(plaintext);
     }
 
     /// Sends until the kernel takes no more (`WouldBlock`) or all is sent, and adds the operations
@@ -104,8 +109,8 @@ impl Channel {
             let unsealed = &sending.batch.plaintext[sending.sealed..];
             if !unsealed.is_empty() {
                 let slice = &unsealed[..unsealed.len().min(SEAL_AT_ONCE)];
-                self.records.seal(slice);
                 self.moved.plaintext += slice.len();
+                self.records.seal(slice);
                 sending.sealed += slice.len();
             } else if sending.batch.end && !sending.close_notify {
                 self.records.close_notify();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::channel::Channel;
+use super::splice::splice;
 use super::{Connection, Handshaken, Terms};
 use crate::event::Event;
 use crate::event_queue::EVENT;
@@ -20,7 +21,7 @@ use crate::tls::{Established, ProtocolVersion};
 use crate::worker::Local;
 
 /// Reads in one turn, before the other connections have theirs.
-const READS_IN_A_TURN: usize = 4;
+pub(super) const READS_IN_A_TURN: usize = 4;
 
 pub(super) async fn run(connection: Arc<Connection>, terms: Terms) {
     let guard = EndGuard { connection: &connection };
@@ -35,6 +36,10 @@ pub(super) async fn run(connection: Arc<Connection>, terms: Terms) {
     match handshaking.await {
         Ok(finished) => {
             let _open = connection.hold(|tally| &tally.open);
+            if let Some(backends) = connection.backends() {
+                splice(&connection, finished, backends).await;
+                return;
+            }
             connection.open(finished);
             let mut flow = Flow::new(&connection);
             match std::future::poll_fn(|context| flow.poll(context)).await {
@@ -123,7 +128,7 @@ impl Connection {
 
     /// Ends an open connection that was idle for too long. What the peer did not take is lost: then
     /// it must not look like an orderly end.
-    fn close_idle(&self) {
+    pub(super) fn close_idle(&self) {
         self.count_shed(ShedReason::IdleTimeout);
         let is_clean = self.outbox.is_empty()
             && self.with_channel(|channel| channel.farewell(&mut &self.transport)) == Some(true);
@@ -182,7 +187,7 @@ enum Ended {
 }
 
 /// How long session tickets wait for the first answer.
-const HOLD: Duration = Duration::from_millis(10);
+pub(super) const HOLD: Duration = Duration::from_millis(10);
 
 impl<'a> Flow<'a> {
     fn new(connection: &'a Arc<Connection>) -> Self {
@@ -208,22 +213,7 @@ impl<'a> Flow<'a> {
             drop(self.flush(context));
             return Poll::Ready(Ended::Broken(report));
         }
-        self.poll_idle(context).map(|()| Ended::Idle)
-    }
-
-    /// Ready when nothing has come or gone for too long.
-    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let (Some(sleep), Some(activity)) = (&mut self.idles, &self.connection.activity) else {
-            return Poll::Pending;
-        };
-        loop {
-            ready!(sleep.as_mut().poll(context));
-            let idle_at = Instant::from(activity.idle_at());
-            if idle_at <= Instant::now() {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(idle_at);
-        }
+        poll_idle(&mut self.idles, self.connection, context).map(|()| Ended::Idle)
     }
 
     fn poll_hold(&mut self, context: &mut Context<'_>) {
@@ -329,5 +319,24 @@ impl<'a> Flow<'a> {
         if let Some(&id) = self.connection.id.get() {
             self.connection.host.push(Event::End(id));
         }
+    }
+}
+
+/// Ready when nothing has come or gone for too long.
+pub(super) fn poll_idle(
+    idles: &mut Option<Pin<Box<Sleep>>>,
+    connection: &Connection,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    let (Some(sleep), Some(activity)) = (idles, &connection.activity) else {
+        return Poll::Pending;
+    };
+    loop {
+        ready!(sleep.as_mut().poll(context));
+        let idle_at = Instant::from(activity.idle_at());
+        if idle_at <= Instant::now() {
+            return Poll::Ready(());
+        }
+        sleep.as_mut().reset(idle_at);
     }
 }
