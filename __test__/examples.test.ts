@@ -181,6 +181,22 @@ test('postgres.mjs', async () => {
   await expect(new PgClient({ ...options, ssl: false }).connect()).rejects.toThrow();
 });
 
+test('proxy.mjs', async () => {
+  await using backend = await listen(http.createServer((_, response) => response.end('behind')));
+  using program = start('proxy.mjs', {
+    BACKEND: `127.0.0.1:${backend.port}`,
+    METRICS_PORT: '0',
+  });
+  const port = await program.port();
+  expect((await get(port, { headers: { connection: 'close' } })).text).toBe('behind');
+  expect(await program.handshakes()).toBe(1);
+  const metrics = await program.printed(/^figures on (\d+)$/m);
+  const figures = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+  expect(figures).toContain(`tls_proxy_backend_connections_opened_total{backend="127.0.0.1:`);
+  program.kill('SIGTERM');
+  await program.printed(/^drained, 0 connections were cut$/m);
+});
+
 test('sni.mjs', async () => {
   await storeNamed('one.test');
   using program = start('sni.mjs');

@@ -49,6 +49,7 @@ describe('the exports', () => {
     );
     expect(JSON.parse(output)).toEqual({
       names: [
+        'Proxy',
         'SecureContext',
         'Server',
         'TlsSocket',
@@ -58,6 +59,7 @@ describe('the exports', () => {
         'createSecureContext',
         'createServer',
         'drain',
+        'proxy',
         'setDefaultContext',
         'stats',
         'version',

@@ -4,12 +4,12 @@ import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../', import.meta.url);
-const guides = new URL('docs/guides/', root);
 
-/** The guides: `text` as it is, `due` as it should be, with the programs that it shows. */
+/** The guides, and the other page with a program: `text` as it is, `due` as it should be, with the programs that it shows. */
 export function pages() {
-  return readdirSync(guides).map((name) => {
-    const text = readFileSync(new URL(name, guides), 'utf8');
+  const guides = readdirSync(new URL('docs/guides/', root)).map((name) => `docs/guides/${name}`);
+  return [...guides, 'docs/proxy.md'].map((name) => {
+    const text = readFileSync(new URL(name, root), 'utf8');
     const programs = [];
     const due = text.replaceAll(FENCE, (_, program) => {
       programs.push(program);
@@ -22,5 +22,5 @@ export function pages() {
 const FENCE = /^```js \[(examples\/[\w-]+\.mjs)\]\n.*?^```$/gms;
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { name, due } of pages()) writeFileSync(new URL(name, guides), due);
+  for (const { name, due } of pages()) writeFileSync(new URL(name, root), due);
 }

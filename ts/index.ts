@@ -22,12 +22,15 @@ export type {
 export type { ClientHello, ClientHelloCallback, ClientHelloDecision } from './client-hello.js';
 export type { Offload } from './core-options.js';
 export { drain, type Drained, type DrainOptions } from './drain.js';
+export type { ListenPlace } from './listen-place.js';
+export type { CertificateFiles } from './certificate-files.js';
 export type { ConnectionLimits, Rate, ServerLimits } from './limits.js';
 export type { OffloopError } from './errors.js';
 export type { EncryptedKey } from './identity.js';
 export type { Pem } from './pem.js';
 export type { EncryptedPfx } from './pkcs12.js';
 export type { ProtocolVersion } from './protocol-versions.js';
+export { proxy, Proxy, type ProxyOptions, type ProxyStats } from './proxy.js';
 export { createSecureContext, SecureContext, type SecureContextOptions } from './secure-context.js';
 export {
   createServer,

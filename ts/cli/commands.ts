@@ -10,6 +10,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "Look for what is in the way: of the machine, and of a server's certificates.",
     load: () => import('./doctor.js'),
   },
+  proxy: {
+    summary: 'Terminate TLS and pass what comes on to a backend.',
+    load: () => import('./proxy.js'),
+  },
 };
 
 interface CommandEntry {

@@ -20,6 +20,6 @@ export function attempt<Result>(what: string, advice: string, work: () => Result
 }
 
 /** In the system's words: `no such file or directory`. */
-function reason({ errno, code, message }: NodeJS.ErrnoException): string {
+export function reason({ errno, code, message }: NodeJS.ErrnoException): string {
   return getSystemErrorMap().get(errno ?? 0)?.[1] ?? code ?? message;
 }
