@@ -36,7 +36,7 @@ describe('help', () => {
     expect(await offloop(['help', name])).toEqual(help);
     // Whatever else is asked for.
     const { command } = await commands[name]!.load();
-    const [flag] = Object.keys(command.options).filter((each) => isFlag(command.options[each]!));
+    const flag = Object.keys(command.options).find((each) => isFlag(command.options[each]!));
     expect(await offloop([name, '--help', `--${flag}`])).toEqual(help);
   });
 

@@ -64,21 +64,26 @@ async fn ask(mut link: Link, window: &Window, tally: &SharedTally) -> io::Result
     let mut response = Vec::new();
     while !window.over() {
         let start = Instant::now();
-        link.send(REQUEST).await?;
-        response.clear();
-        loop {
-            if link.receive(|piece| response.extend_from_slice(piece)).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            if is_whole(&response)? {
-                break;
-            }
-        }
+        request(&mut link, &mut response).await?;
         if window.measuring() {
             tally.lock().answered(start.elapsed());
         }
     }
     link.close().await
+}
+
+/// One request and its response.
+pub(super) async fn request(link: &mut Link, response: &mut Vec<u8>) -> io::Result<()> {
+    link.send(REQUEST).await?;
+    response.clear();
+    loop {
+        if link.receive(|piece| response.extend_from_slice(piece)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if is_whole(response)? {
+            return Ok(());
+        }
+    }
 }
 
 /// Whether `response` is one whole response with `200` and a `content-length`.

@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, stdin};
 
 use super::CONNECTIONS;
+use super::http::request;
 use crate::report;
 use crate::target::{Target, TargetOptions};
 
@@ -20,16 +21,25 @@ pub struct IdleOptions {
     /// Say nothing at all: the server does not echo.
     #[arg(long)]
     silent: bool,
+    /// Ask once by HTTP/1.1 instead of an echo.
+    #[arg(long, conflicts_with = "silent")]
+    http: bool,
 }
 
 pub(super) async fn run(options: &IdleOptions) -> io::Result<()> {
     let target = Target::new(&options.target)?;
     let connections = options.connections as usize;
-    let links = if options.silent {
+    let mut links = if options.silent || options.http {
         target.dial_silent(connections).await?
     } else {
         target.dial_echoing(connections).await?
     };
+    if options.http {
+        let mut response = Vec::new();
+        for link in &mut links {
+            request(link, &mut response).await?;
+        }
+    }
     report::line(&json!({ "event": "open", "connections": links.len() }))?;
     while stdin().read(&mut [0; 256]).await? > 0 {}
     report::line(&report::merged([

@@ -1,5 +1,6 @@
 //! The kinds of load, one file each.
 
+mod answer;
 mod bulk;
 mod echo;
 mod handshakes;
@@ -33,6 +34,8 @@ pub enum Mode {
     Storm(storm::StormOptions),
     /// Busy connections while more new ones arrive than the server can do.
     Overload(overload::OverloadOptions),
+    /// Answers HTTP/1.1 requests, as a backend of proxies that are measured.
+    Answer(answer::AnswerOptions),
     /// Makes certificates for a run.
     Cert(CertificateOptions),
 }
@@ -52,6 +55,7 @@ impl Mode {
             Self::Idle(options) => idle::run(&options).await,
             Self::Storm(options) => storm::run(options).await,
             Self::Overload(options) => overload::run(options).await,
+            Self::Answer(options) => answer::run(&options).await,
             Self::Cert(options) => certificate::make(&options),
         }
     }
