@@ -252,6 +252,24 @@ describe('a proxy', () => {
     await running.printed(/1 connections of trusted sources had no good PROXY header: .+/);
   });
 
+  it('goes on when nobody reads what it prints', async () => {
+    const { running, port } = await Running.start();
+    using _ = running;
+    running.process.stdout!.destroy();
+    running.process.stderr!.destroy();
+    store(second);
+    // Each prints a line.
+    running.process.kill('SIGHUP');
+    writeFileSync(file('cert.pem'), 'nothing');
+    running.process.kill('SIGHUP');
+    store(first);
+    running.process.kill('SIGHUP');
+    for (let i = 0; i < 3; i++) expect(await echoed(await open(port), 'still')).toBe('still');
+    expect(running.process.exitCode).toBe(null);
+    running.process.kill('SIGTERM');
+    expect(await running.ended()).toBe(0);
+  });
+
   it('serves figures', async () => {
     const { running, port } = await Running.start('--metrics', '127.0.0.1:0');
     using _ = running;

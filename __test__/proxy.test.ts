@@ -1,6 +1,6 @@
 /** Servers that pass plaintext on to backends: real clients before them, real servers behind. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 
-import { createSecureContext, createServer, type Server, type ServerOptions } from 'offloop';
+import { createSecureContext, createServer, proxy, type Server, type ServerOptions } from 'offloop';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { Authority, type Issued } from './support/certificates.js';
@@ -97,7 +97,7 @@ describe('what is passed on', () => {
     }
     agent.destroy();
     await until(() => front.server.stats().connections.alive === 0, 'the end of the connection');
-    const { connections, bytes, proxy, handshakes } = front.server.stats();
+    const { connections, bytes, proxy: told, handshakes } = front.server.stats();
     expect({ secured, accepted: connections.accepted, done: handshakes.done }).toEqual({
       secured: 0,
       accepted: 1,
@@ -107,7 +107,7 @@ describe('what is passed on', () => {
     expect(bytes.sent).toBeGreaterThan(6_000_000);
     const name = `127.0.0.1:${app.port}`;
     const figures = { up: true, connections: 0, opened: 1, failures: 0, broken: 0 };
-    expect(proxy).toEqual({ unserved: 0, backends: [{ name, ...figures }] });
+    expect(told).toEqual({ unserved: 0, backends: [{ name, ...figures }] });
   });
 
   it('begins with whoever speaks first', async () => {
@@ -493,5 +493,95 @@ describe('the server', () => {
     expect(() => createServer({ ...identity, proxyTo: 80, fallback: true })).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
     );
+  });
+});
+
+describe('proxy()', () => {
+  let folder: string;
+  let files: { certFile: string; keyFile: string };
+
+  beforeAll(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'offloop-proxy-'));
+    files = { certFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') };
+    writeFileSync(files.certFile, identity.cert);
+    writeFileSync(files.keyFile, identity.key);
+    return () => rmSync(folder, { recursive: true });
+  });
+
+  it('listens, passes on, tells, and ends with its block', async () => {
+    await using app = await backend();
+    let port = 0;
+    {
+      await using front = await proxy({
+        ...files,
+        listen: '127.0.0.1:0',
+        to: app.port,
+        metrics: '127.0.0.1:0',
+      });
+      ({ port } = front.address() as net.AddressInfo);
+      const client = await open(port);
+      client.end('through');
+      expect(String(await readAll(client))).toBe('through');
+      expect(front.stats().proxy.backends[0]).toMatchObject({ opened: 1, up: true });
+      expect(front.metricsAddress()).toMatchObject({ address: '127.0.0.1' });
+    }
+    await expect(open(port)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('takes a certificate in memory, and options of createServer', async () => {
+    await using app = await backend();
+    const { key, cert } = identity;
+    await using front = await proxy({
+      key,
+      cert,
+      maxVersion: 'TLSv1.2',
+      ALPNProtocols: ['x'],
+      listen: '127.0.0.1:0',
+      to: { port: app.port },
+    });
+    const { port } = front.address() as net.AddressInfo;
+    const client = await open(port, { ALPNProtocols: ['x'] });
+    expect([client.getProtocol(), client.alpnProtocol]).toEqual(['TLSv1.2', 'x']);
+    client.destroy();
+  });
+
+  it('leaves nothing running when it can not start', async () => {
+    await using app = await backend();
+    const probe = net.createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address() as net.AddressInfo;
+    probe.close();
+    await once(probe, 'close');
+    const options = { ...files, to: app.port };
+    // The figures' port is the backend's.
+    const failed = proxy({
+      ...options,
+      listen: `127.0.0.1:${port}`,
+      metrics: `127.0.0.1:${app.port}`,
+    });
+    await expect(failed).rejects.toThrow(
+      expect.objectContaining({ code: 'EADDRINUSE', option: 'options.metrics' }),
+    );
+    await using front = await proxy({ ...options, listen: `127.0.0.1:${port}` });
+    expect(front.address()).toMatchObject({ port });
+  });
+
+  it.each<[string, object, string]>([
+    ['no backend', { to: undefined }, 'ERR_MISSING_ARGS'],
+    ['a wrong backend', { to: 'x' }, 'ERR_INVALID_ARG_VALUE'],
+    ['no place', { listen: undefined }, 'ERR_INVALID_ARG_TYPE'],
+    ['a wrong place', { listen: 'x' }, 'ERR_INVALID_ARG_VALUE'],
+    ['no certificate', { certFile: undefined, keyFile: undefined }, 'ERR_MISSING_ARGS'],
+    ['a certificate without its key', { keyFile: undefined }, 'ERR_MISSING_ARGS'],
+    ['a key without its certificate', { certFile: undefined }, 'ERR_MISSING_ARGS'],
+    ['a certificate in two places', { cert: 'x' }, 'ERR_INVALID_ARG_VALUE'],
+    ['two ways to choose by name', { sni: [], SNICallback() {} }, 'ERR_INVALID_ARG_VALUE'],
+    ['a fallback', { fallback: true }, 'ERR_INVALID_ARG_VALUE'],
+    ['a wrong version', { sendProxyProtocol: 1 }, 'ERR_INVALID_ARG_VALUE'],
+    ['a file that is not there', { certFile: '/nowhere/cert.pem' }, 'ENOENT'],
+    ['a wrong watch', { watch: 'yes' }, 'ERR_INVALID_ARG_TYPE'],
+  ])('refuses %s', async (_, change, code) => {
+    const options = { ...files, listen: '127.0.0.1:0', to: 80, ...change };
+    await expect(proxy(options as never)).rejects.toThrow(expect.objectContaining({ code }));
   });
 });

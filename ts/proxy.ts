@@ -20,7 +20,7 @@ import { type ServerStats, stats } from './stats.js';
 /** What `proxy` takes beside the options of `createServer`. */
 export interface ProxyOptions
   extends
-    Omit<ServerOptions, 'proxyTo' | 'fallback' | 'SNICallback'>,
+    Omit<ServerOptions, 'proxyTo' | 'fallback'>,
     Partial<CertificateFiles>,
     Omit<BackendOptions, 'backends'> {
   /** Where clients connect to. */
@@ -69,7 +69,7 @@ export async function proxy(options: ProxyOptions): Promise<Proxy> {
 export class Proxy extends EventEmitter<ProxyEvents> {
   /** The server whose connections go to the backends. */
   readonly server: Server;
-  readonly #options: Files & Omit<ServerOptions, 'SNICallback'>;
+  readonly #options: Files & ServerOptions;
   readonly #places: { listen: object; metrics?: object };
   #metrics: http.Server | undefined;
   #unwatch: (() => void) | undefined;
@@ -95,6 +95,7 @@ export class Proxy extends EventEmitter<ProxyEvents> {
     const { fallback } = server as ServerOptions;
     if (fallback != null)
       throw failure('ERR_INVALID_ARG_VALUE', 'options.fallback', 'absent', String(fallback));
+    refuseContradictions(server);
     const contexts = this.#read();
     this.server = createServer({
       // What a client sends is not held back for company.
@@ -219,6 +220,23 @@ export class Proxy extends EventEmitter<ProxyEvents> {
     const type = 'text/plain; version=0.0.4; charset=utf-8';
     response.writeHead(status, { 'Content-Type': type }).end(method === 'HEAD' ? '' : body);
   }
+}
+
+/** No two ways to say the same, of which one would be ignored; and one there must be. */
+function refuseContradictions(options: Files & ServerOptions): void {
+  const among = (names: readonly (keyof (Files & ServerOptions))[]): string | undefined =>
+    names.find((name) => options[name] != null);
+  const inMemory = among(['context', 'cert', 'key', 'pfx']);
+  const files = among(['certFile', 'keyFile']);
+  if (files !== undefined && inMemory !== undefined) throw twofold(inMemory, files);
+  if (options.sni != null && options.SNICallback != null) throw twofold('SNICallback', 'sni');
+  if ((files ?? inMemory ?? among(['SNICallback', 'sni'])) === undefined)
+    throw failure('ERR_MISSING_ARGS', 'options.certFile', 'a certificate, and options.keyFile');
+}
+
+function twofold(name: string, other: string): Error {
+  const expected = `absent with options.${other}`;
+  return failure('ERR_INVALID_ARG_VALUE', `options.${name}`, expected, 'one');
 }
 
 interface Files extends Partial<CertificateFiles> {

@@ -93,8 +93,10 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   const { bun, deno } = process.versions;
   if (bun !== undefined || deno !== undefined) {
     const reason = 'only servers of Node itself can be moved onto the core';
-    if (own.context != null)
-      throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'options.context', reason);
+    const names = ['context', 'proxyTo', 'proxyProtocol'] as const;
+    const needed = names.find((name) => own[name] != null);
+    if (needed !== undefined)
+      throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `options.${needed}`, reason);
     return warnOfFallback('A server', new Error(reason));
   }
   try {

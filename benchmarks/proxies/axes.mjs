@@ -26,6 +26,15 @@ export const axes = [
       load(at, seconds, 'connections_per_second', 'handshakes', '--in-flight', '32', '--no-echo'),
   },
   {
+    name: 'connection-p256',
+    title: 'new connections with one HTTP/1.1 request each, P-256, 32 on their way',
+    key: 'p256',
+    unit: '/s',
+    better: higher,
+    measure: (at, seconds) =>
+      load(at, seconds, 'connections_per_second', 'handshakes', '--in-flight', '32', '--http'),
+  },
+  {
     name: 'http64',
     title: 'HTTP/1.1 requests on 64 keep-alive connections',
     key: 'p256',

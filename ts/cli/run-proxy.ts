@@ -6,6 +6,9 @@ const LOOK_MS = 1000;
 
 /** Settles with the exit code. */
 export async function runProxy(proxy: Proxy, timeout: number): Promise<number> {
+  // Whoever read it is gone: that is no reason to stop.
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners('error').on('error', () => {});
   proxy.on('reload', () => say('certificates were read again'));
   proxy.on('reloadError', complainOfReload);
   process.on('SIGHUP', () => {
@@ -63,6 +66,9 @@ function changes(before: ProxyStats, now: ProxyStats): string[] {
   }
   const unserved = now.proxy.unserved - before.proxy.unserved;
   if (unserved > 0) lines.push(`${unserved} connections were closed: no backend took them`);
+  const refused = now.connections.acceptErrors - before.connections.acceptErrors;
+  if (refused > 0)
+    lines.push(`accept(2) failed ${refused} times: there may be too few descriptors (ulimit -n)`);
   const bad = failuresOf(now) - failuresOf(before);
   if (bad > 0)
     lines.push(

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::CONNECTIONS;
+use super::http::request;
 use crate::report;
 use crate::tally::SharedTally;
 use crate::target::{Target, TargetOptions};
@@ -27,6 +28,17 @@ pub struct HandshakeOptions {
     /// Closes right after the handshake, without an echo.
     #[arg(long)]
     no_echo: bool,
+    /// One HTTP/1.1 request instead of the echo.
+    #[arg(long, conflicts_with = "no_echo")]
+    http: bool,
+}
+
+/// What is said on a connection.
+#[derive(Clone, Copy)]
+enum Talk {
+    Nothing,
+    Echo,
+    Request,
 }
 
 pub(super) async fn run(options: HandshakeOptions) -> io::Result<()> {
@@ -42,7 +54,11 @@ pub(super) async fn run(options: HandshakeOptions) -> io::Result<()> {
             window.clone(),
             tally.clone(),
             Arc::clone(&resumed),
-            !options.no_echo,
+            match options {
+                HandshakeOptions { no_echo: true, .. } => Talk::Nothing,
+                HandshakeOptions { http: true, .. } => Talk::Request,
+                _ => Talk::Echo,
+            },
         ));
     }
     let measured = window.run(options.window, strands).await?;
@@ -67,7 +83,7 @@ async fn strand(
     window: Window,
     tally: SharedTally,
     resumed: Arc<AtomicU64>,
-    echo: bool,
+    talk: Talk,
 ) {
     while !window.over() {
         let start = Instant::now();
@@ -76,8 +92,10 @@ async fn strand(
             if link.resumed() && window.measuring() {
                 resumed.fetch_add(1, Ordering::Relaxed);
             }
-            if echo {
-                link.echo(b"one round trip..").await?;
+            match talk {
+                Talk::Nothing => {}
+                Talk::Echo => link.echo(b"one round trip..").await?,
+                Talk::Request => request(&mut link, &mut Vec::new()).await?,
             }
             let latency = start.elapsed();
             link.close().await?;
