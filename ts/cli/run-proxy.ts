@@ -28,10 +28,11 @@ export async function runProxy(proxy: Proxy, timeout: number): Promise<number> {
   const metrics = proxy.metricsAddress();
   if (metrics !== null) say(`figures on ${placeOf(metrics)} at /metrics`);
   const signal = await ending;
+  const draining = proxy.drain({ timeout });
   const { alive } = proxy.stats().connections;
   say(`${signal}: accepts no more; ${alive} connections have ${timeout} ms to end`);
   void asked().then(() => process.exit(1));
-  const { forced } = await proxy.drain({ timeout });
+  const { forced } = await draining;
   clearInterval(watching);
   say(forced === 0 ? 'ended' : `ended; ${forced} connections were cut`);
   return 0;

@@ -167,10 +167,10 @@ impl Connection {
         worker: &Arc<Worker>,
         lease: Option<Lease>,
         transport: Transport,
+        remote: Option<SocketAddr>,
         id: Option<ConnectionId>,
         settings: &Settings,
     ) -> Arc<Self> {
-        let remote = transport.socket().and_then(remote_address);
         Arc::new(Self {
             host: Arc::clone(host),
             worker: Arc::clone(worker),

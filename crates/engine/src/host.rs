@@ -13,7 +13,9 @@ use tokio::sync::Semaphore;
 
 use crate::admission::Admitted;
 use crate::asking::{Decision, Question, UNTOLD};
-use crate::connection::{Addresses, Connection, Handshaken, Inline, Settings, Terms};
+use crate::connection::{
+    Addresses, Connection, Handshaken, Inline, Settings, Terms, remote_address,
+};
 use crate::event::{Drained, Event, EventSink, Start};
 use crate::event_queue::{EVENT, EventQueue, Pushed};
 use crate::listener::{self, BoundAddress, ListenTarget};
@@ -540,8 +542,10 @@ impl Host {
         let mut started = None;
         let id = lock(&self.slots).insert_with(|id| {
             let lease = server.as_ref().map(Server::lease);
+            let transport = transport(id);
+            let remote = transport.socket().and_then(remote_address);
             let connection =
-                Connection::new(self, worker, lease, transport(id), Some(id), &settings);
+                Connection::new(self, worker, lease, transport, remote, Some(id), &settings);
             started = Some(Arc::clone(&connection));
             connection
         });

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::adopt;
-use crate::connection::{Addresses, Connection, Terms, remote_address};
+use crate::connection::{Addresses, Connection, Terms};
 use crate::event::Event;
 use crate::report::Report;
 use crate::server::{Lease, Listening, Server};
@@ -144,7 +144,7 @@ async fn accept_rest(socket: &AsyncFd<Socket>, server: &Arc<Server>, settles: bo
     // Whatever readiness was known.
     for _ in 0..BACKLOG_MOST {
         match accept(socket.get_ref()) {
-            Ok(accepted) => admit(server, accepted),
+            Ok((accepted, peer)) => admit(server, accepted, peer),
             Err(error) if is_of_one_client(&error) => {}
             Err(_) => return,
         }
@@ -196,7 +196,7 @@ fn accept_burst(server: &Arc<Server>, ready: &mut AsyncFdReadyGuard<'_, Socket>)
     for _ in 0..BURST {
         match ready.try_io(|socket| accept(socket.get_ref())) {
             Err(_would_block) => break,
-            Ok(Ok(accepted)) => admit(server, accepted),
+            Ok(Ok((accepted, peer))) => admit(server, accepted, peer),
             // Shut down: the server was closed a moment ago, or whoever shares the socket did it.
             Ok(Err(error)) if error.raw_os_error() == Some(libc::EINVAL) => return Burst::Closed,
             Ok(Err(error)) => {
@@ -214,12 +214,11 @@ fn accept_burst(server: &Arc<Server>, ready: &mut AsyncFdReadyGuard<'_, Socket>)
     Burst::Done
 }
 
-fn admit(server: &Arc<Server>, socket: Socket) {
+fn admit(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
     let host = &server.host;
     if server.is_full() {
         return drop_at_once(server, &socket, ShedReason::MaxConnections);
     }
-    let peer = remote_address(&socket);
     let expects_header = server.expects_header(peer);
     // Of a proxy's connection the header tells whose it is.
     let address = peer.map(|peer| peer.ip()).filter(|_| !expects_header);
@@ -246,7 +245,7 @@ fn admit(server: &Arc<Server>, socket: Socket) {
     }
     let lease = Some(server.lease());
     let settings = server.settings.clone();
-    Connection::new(host, worker, lease, transport, None, &settings).start(Terms {
+    Connection::new(host, worker, lease, transport, peer, None, &settings).start(Terms {
         settings,
         contexts: Some(server.contexts()),
         ask: server.asks(),
@@ -275,15 +274,16 @@ fn drop_at_once(server: &Server, socket: &Socket, reason: ShedReason) {
 }
 
 #[cfg(target_os = "linux")]
-fn accept(socket: &Socket) -> io::Result<Socket> {
-    Ok(socket.accept4(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)?.0)
+fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (socket, peer) = socket.accept4(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)?;
+    Ok((socket, peer.as_socket()))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn accept(socket: &Socket) -> io::Result<Socket> {
-    let (socket, _) = socket.accept()?;
+fn accept(socket: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (socket, peer) = socket.accept()?;
     socket.set_nonblocking(true)?;
-    Ok(socket)
+    Ok((socket, peer.as_socket()))
 }
 
 /// Errors that say something of the connection, not of the listener (accept(2), NOTES). Any other

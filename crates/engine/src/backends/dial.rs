@@ -13,8 +13,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// Connects, on a worker.
 pub(super) async fn dial(address: &SockAddr) -> io::Result<AsyncFd<Socket>> {
     loop {
-        let socket = Socket::new(address.domain(), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
+        let socket = unblocking(address.domain())?;
         if address.domain() != Domain::UNIX {
             // What a client sends is not held back for company.
             socket.set_tcp_nodelay(true)?;
@@ -34,6 +33,18 @@ pub(super) async fn dial(address: &SockAddr) -> io::Result<AsyncFd<Socket>> {
             Err(error) => return Err(error),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn unblocking(domain: Domain) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), None)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unblocking(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Whether it says nothing of the backend: this machine has no more descriptors, memory or ports.

@@ -324,10 +324,12 @@ impl<'a> Splice<'a> {
             match self.downward {
                 Stage::Open => {}
                 Stage::Ended => {
-                    self.connection.transport.shutdown();
                     self.downward = Stage::Shut;
-                    self.parts = Some(Box::pin(sleep(PARTING)));
-                    // Woken by itself: the task looks whether that was the end.
+                    // Where the client has ended too, closing says so.
+                    if self.upward != Stage::Shut {
+                        self.connection.transport.shutdown();
+                        self.parts = Some(Box::pin(sleep(PARTING)));
+                    }
                     return Poll::Pending;
                 }
                 Stage::Shut | Stage::Lost => return Poll::Pending,
