@@ -2,12 +2,14 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
+import { Worker } from 'node:worker_threads';
 
 import { createSecureContext, createServer, proxy, type Server, type ServerOptions } from 'offloop';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -108,6 +110,22 @@ describe('what is passed on', () => {
     const name = `127.0.0.1:${app.port}`;
     const figures = { up: true, connections: 0, opened: 1, failures: 0, broken: 0 };
     expect(told).toEqual({ unserved: 0, backends: [{ name, ...figures }] });
+  });
+
+  it('is HTTP/2 in clear text, many streams at a time', async () => {
+    const server = http2.createServer((request, response) => response.end(request.url));
+    await using app = await listen(server);
+    const options = { ALPNProtocols: ['h2'] };
+    await using front = await proxying(unchecked(app.port), options);
+    const session = http2.connect(`https://localhost:${front.port}`, {
+      host: '127.0.0.1',
+      ca: identity.ca,
+    } as http2.SecureClientSessionOptions);
+    const paths = Array.from({ length: 50 }, (_, i) => `/${i}`);
+    const answers = paths.map((each) => readAll(session.request({ ':path': each })));
+    expect((await Promise.all(answers)).map(String)).toEqual(paths);
+    session.close();
+    await once(session, 'close');
   });
 
   it('begins with whoever speaks first', async () => {
@@ -454,6 +472,26 @@ describe('the server', () => {
     const cut = closed(stubborn);
     expect(await again.server.drain({ timeout: 50 })).toEqual({ forced: 1 });
     await cut;
+  });
+
+  it('ends with its thread, connections included', async () => {
+    await using app = await backend();
+    const program = `
+      const { parentPort, workerData } = require('node:worker_threads');
+      const { createServer } = require('offloop');
+      const server = createServer(workerData).listen(0, '127.0.0.1', () =>
+        parentPort.postMessage(server.address().port));`;
+    const { key, cert } = identity;
+    const workerData = { key, cert, proxyTo: app.port };
+    const worker = new Worker(program, { eval: true, workerData });
+    const [port] = (await once(worker, 'message')) as [number];
+    const client = await open(port);
+    client.write('before');
+    expect(String(await readExactly(client, 6))).toBe('before');
+    const cut = closed(client.resume());
+    await worker.terminate();
+    await cut;
+    await until(() => app.sockets.every(({ destroyed }) => destroyed), 'the backend hears of it');
   });
 
   it('drops what comes over maxConnections', async () => {
