@@ -91,6 +91,25 @@ describe('before anything is read', () => {
     expect([second.closedBy, at.failures.map(({ code }) => code)]).toEqual([null, ['ECONNRESET']]);
   });
 
+  test('handshakes: the one that has waited longest for its client makes room', async () => {
+    await using at = await serve({ handshakes: 2 });
+    const hello = await helloOfClient();
+    const clients: RawClient[] = [];
+    for (let i = 0; i < 2; i++) {
+      clients.push(await RawClient.connect(at.port));
+      await clients[i].send(hello);
+      await clients[i].receive(1);
+    }
+    expect(await isServed(at.port)).toBe(true);
+    await clients[0].closed();
+    expect(clients.map(({ closedBy }) => closedBy)).toEqual(['reset', null]);
+    expect(at.sheds()).toEqual({ waitingForClient: 1 });
+    await until(() => at.failures.length === 1, 'it is told');
+    expect(at.failures[0].code).toBe('ERR_OFFLOOP_OVERLOADED');
+    expect(at.failures[0].message).toMatch(/waitingForClient/);
+    clients[1].reset();
+  });
+
   test('handshakesPerPeer: others are served', async () => {
     await using at = await serve({ handshakesPerPeer: 1 });
     using _first = await RawClient.connect(at.port);

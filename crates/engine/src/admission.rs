@@ -20,7 +20,8 @@ use crate::shed::ShedReason;
 /// How much a server takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionLimits {
-    /// Handshakes in flight. Default: 16,384.
+    /// Handshakes in flight; above it the one that has waited longest for its client's answer is
+    /// shed, and where none waits for that, the new one. Default: 16,384.
     pub handshakes: usize,
     /// Handshakes in flight of one peer: an IPv4 address or an IPv6 /64. Default: no bound of its
     /// own, since behind a load balancer all clients have one address.
@@ -52,7 +53,10 @@ pub(crate) struct Admission {
     rate: Option<Mutex<TokenBucket>>,
     peer_handshakes: Option<Mutex<PeerHandshakes>>,
     peer_rates: Option<Mutex<PeerRates>>,
+    /// For their ClientHello.
     waiting: Mutex<WaitingRoom<Arc<Connection>>>,
+    /// For their client's answer to what it was sent.
+    answered: Mutex<WaitingRoom<Arc<Connection>>>,
 }
 
 impl Admission {
@@ -68,6 +72,8 @@ impl Admission {
                 .connection_rate_per_peer
                 .map(|rate| Mutex::new(PeerRates::new(rate))),
             waiting: Mutex::new(WaitingRoom::new(limits.waiting_for_hello)),
+            // `most_handshakes` bounds it.
+            answered: Mutex::new(WaitingRoom::new(usize::MAX)),
         })
     }
 
@@ -80,35 +86,79 @@ impl Admission {
         {
             return Err(ShedReason::ConnectionRatePerPeer);
         }
-        // From here on it counts, and its end gives back what it took.
-        let mut admitted = Admitted { admission: Some(Arc::clone(self)), peer: None };
-        if self.handshakes.fetch_add(1, SeqCst) >= self.most_handshakes {
-            return Err(ShedReason::Handshakes);
-        }
+        // From here on its end gives back what it took.
+        let mut admitted = Admitted {
+            admission: Some(Arc::clone(self)),
+            has_place: false,
+            peer: None,
+            waits: None,
+        };
         if let (Some(handshakes), Some(peer)) = (&self.peer_handshakes, peer) {
             if !lock(handshakes).add(peer) {
                 return Err(ShedReason::HandshakesPerPeer);
             }
             admitted.peer = Some(peer);
         }
+        admitted.has_place = self.take_place();
+        if !admitted.has_place && lock(&self.answered).is_empty() {
+            return Err(ShedReason::Handshakes);
+        }
         if let Some(rate) = &self.rate
             && !lock(rate).take(Instant::now())
         {
             return Err(ShedReason::ConnectionRate);
         }
-        Ok(admitted)
+        // Last: nobody goes for one that is refused.
+        if !admitted.has_place {
+            admitted.has_place = self.make_place();
+        }
+        if admitted.has_place { Ok(admitted) } else { Err(ShedReason::Handshakes) }
+    }
+
+    fn take_place(&self) -> bool {
+        let more = |count| (count < self.most_handshakes).then_some(count + 1);
+        self.handshakes.fetch_update(SeqCst, SeqCst, more).is_ok()
+    }
+
+    /// Sheds the handshake that has waited longest for its client: its place is the caller's.
+    fn make_place(&self) -> bool {
+        let Some(longest) = lock(&self.answered).send_off() else { return self.take_place() };
+        longest.shed(ShedReason::WaitingForClient);
+        true
     }
 }
 
 /// A handshake that was admitted; counts while it lives.
 pub(crate) struct Admitted {
     admission: Option<Arc<Admission>>,
+    /// Counts among all.
+    has_place: bool,
+    /// Counts among its peer's.
     peer: Option<Peer>,
+    /// Waits for its client's answer.
+    waits: Option<Ticket>,
 }
 
 impl Admitted {
     /// Where no server limits anything.
-    pub(crate) const UNLIMITED: Self = Self { admission: None, peer: None };
+    pub(crate) const UNLIMITED: Self =
+        Self { admission: None, has_place: false, peer: None, waits: None };
+
+    /// The client was sent something, and the handshake goes on by what it answers: from now on,
+    /// until [`hears_from_client`](Self::hears_from_client), it may be shed for a new one.
+    pub(crate) fn waits_for_client(&mut self, connection: &Arc<Connection>) {
+        let (Some(admission), None) = (&self.admission, self.waits) else { return };
+        let (ticket, _) = lock(&admission.answered).enter(Arc::clone(connection));
+        self.waits = Some(ticket);
+    }
+
+    /// The client's answer is whole: what follows is up to this end.
+    pub(crate) fn hears_from_client(&mut self) {
+        let (Some(admission), Some(ticket)) = (&self.admission, self.waits.take()) else { return };
+        let left = lock(&admission.answered).leave(ticket);
+        // Shed meanwhile, its place is somebody else's.
+        self.has_place &= left.is_some();
+    }
 
     /// A PROXY header has told whose it is: the limits of peers hold for that one.
     pub(crate) fn is_of(&mut self, address: IpAddr) -> Result<(), ShedReason> {
@@ -133,7 +183,7 @@ impl Admitted {
         let room = &self.admission.as_ref()?.waiting;
         let (ticket, longest) = lock(room).enter(Arc::clone(connection));
         if let Some(longest) = longest {
-            longest.shed();
+            longest.shed(ShedReason::WaitingForHello);
         }
         Some(Waits { room, ticket })
     }
@@ -141,8 +191,11 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
+        self.hears_from_client();
         let Some(admission) = &self.admission else { return };
-        admission.handshakes.fetch_sub(1, SeqCst);
+        if self.has_place {
+            admission.handshakes.fetch_sub(1, SeqCst);
+        }
         if let (Some(handshakes), Some(peer)) = (&admission.peer_handshakes, self.peer) {
             lock(handshakes).remove(peer);
         }

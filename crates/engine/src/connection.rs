@@ -159,7 +159,8 @@ pub(crate) enum Inline {
 const PAUSED: u8 = 1;
 const DESTROYED: u8 = 2;
 const RESET: u8 = 4;
-const SHED: u8 = 8;
+const SHED_BEFORE_HELLO: u8 = 8;
+const SHED_SILENT: u8 = 16;
 
 impl Connection {
     pub(crate) fn new(
@@ -364,14 +365,19 @@ impl Connection {
         }
     }
 
-    /// Too many wait for their `ClientHello`, and this one has for longest.
-    pub(crate) fn shed(&self) {
-        self.control.fetch_or(SHED, SeqCst);
+    /// Too many wait, for their `ClientHello` or for their client, and this one has for longest.
+    pub(crate) fn shed(&self, reason: ShedReason) {
+        let is_silent = reason == ShedReason::WaitingForClient;
+        self.control.fetch_or(if is_silent { SHED_SILENT } else { SHED_BEFORE_HELLO }, SeqCst);
         self.attend();
     }
 
-    pub(crate) fn is_shed(&self) -> bool {
-        self.control.load(SeqCst) & SHED != 0
+    pub(crate) fn is_shed(&self) -> Option<ShedReason> {
+        match self.control.load(SeqCst) {
+            control if control & SHED_BEFORE_HELLO != 0 => Some(ShedReason::WaitingForHello),
+            control if control & SHED_SILENT != 0 => Some(ShedReason::WaitingForClient),
+            _ => None,
+        }
     }
 
     fn count_shed(&self, reason: ShedReason) {

@@ -82,8 +82,8 @@ pub(crate) async fn handshake(
         if connection.is_destroyed() || cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Unopened::Destroyed));
         }
-        if connection.is_shed() {
-            return Poll::Ready(Err(Unopened::Failed(ShedReason::WaitingForHello.report())));
+        if let Some(reason) = connection.is_shed() {
+            return Poll::Ready(Err(Unopened::Failed(reason.report())));
         }
         Local::turn();
         steps.as_mut().poll(context).map(|outcome| match outcome {
@@ -146,7 +146,13 @@ impl Steps<'_> {
     async fn run(mut self, received: Vec<u8>) -> Result<Finished, Box<Report>> {
         let mut step = self.hello(received).await?;
         self.stopwatch.lap(Phase::Hello);
+        let connection = self.connection;
         loop {
+            // From the answer that is sent until the client's is whole, however slowly it comes.
+            match step {
+                Step::NeedBytes(_) | Step::Send(_) => self.admitted.waits_for_client(connection),
+                _ => self.admitted.hears_from_client(),
+            }
             step = match step {
                 Step::NeedBytes(need) => {
                     let step = self.receive(need).await?;

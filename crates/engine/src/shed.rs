@@ -24,6 +24,8 @@ pub enum ShedReason {
     ConnectionRatePerPeer,
     /// It had waited longest of too many connections without a `ClientHello`.
     WaitingForHello,
+    /// It had waited longest for its client's answer when a new handshake needed its place.
+    WaitingForClient,
     /// Its `ClientHello` was not whole in time.
     HelloTimeout,
     /// Its job had waited above the target while the pool was overloaded.
@@ -38,13 +40,14 @@ pub enum ShedReason {
 
 impl ShedReason {
     /// All of them, in the order of [`Tallied::sheds`](crate::Tallied::sheds).
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MaxConnections,
         Self::Handshakes,
         Self::HandshakesPerPeer,
         Self::ConnectionRate,
         Self::ConnectionRatePerPeer,
         Self::WaitingForHello,
+        Self::WaitingForClient,
         Self::HelloTimeout,
         Self::QueueTarget,
         Self::QueueAge,
@@ -52,7 +55,7 @@ impl ShedReason {
         Self::IdleTimeout,
     ];
 
-    /// As users see it: the name of the limit.
+    /// As users see it: the name of the limit, or of what was waited for.
     pub fn name(self) -> &'static str {
         match self {
             Self::MaxConnections => "maxConnections",
@@ -61,6 +64,7 @@ impl ShedReason {
             Self::ConnectionRate => "connectionRate",
             Self::ConnectionRatePerPeer => "connectionRatePerPeer",
             Self::WaitingForHello => "waitingForHello",
+            Self::WaitingForClient => "waitingForClient",
             Self::HelloTimeout => "helloTimeout",
             Self::QueueTarget => "queueTarget",
             Self::QueueAge => "queueAge",
@@ -77,6 +81,7 @@ impl ShedReason {
             Self::ConnectionRate => "connections come faster than they may",
             Self::ConnectionRatePerPeer => "this peer's connections come faster than they may",
             Self::WaitingForHello => "too many connections have sent no ClientHello",
+            Self::WaitingForClient => "too many handshakes wait for their clients",
             Self::HelloTimeout => "the ClientHello was not whole in time",
             Self::QueueTarget => "handshakes come faster than they can be computed",
             Self::QueueAge => "the handshake could not be computed in time",

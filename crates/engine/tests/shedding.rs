@@ -1,15 +1,18 @@
 //! What a server does not take on, and what its host hears of it.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use offloop_engine::tls::ContextTable;
 use offloop_engine::{
-    Decision, EngineOptions, Event, ListenPlace, Offload, Operation, Payload, ServerOptions,
+    Decision, EngineOptions, Event, ListenPlace, Offload, Operation, Payload, Rate, ServerOptions,
     ShedReason,
 };
 
-use crate::support::{TestHost, eventually, is_closed, server_options, start_client};
+use crate::support::{
+    Client, TestHost, eventually, is_closed, server_options, shake_hands, start_client,
+};
 
 fn listen(test: &TestHost, change: impl FnOnce(&mut ServerOptions)) -> SocketAddr {
     let mut options = server_options(ContextTable::new(test.context.clone()));
@@ -99,6 +102,78 @@ fn who_has_waited_longest_for_its_hello_goes() {
     let client = test.connect(address);
     assert!(is_closed(&next));
     drop(client);
+}
+
+/// A client that was answered and says nothing more.
+fn silent_client(test: &TestHost, address: SocketAddr) -> Client {
+    let mut client = start_client(&test.client, address);
+    client.conn.write_tls(&mut client.sock).unwrap();
+    client.sock.peek(&mut [0]).unwrap();
+    client
+}
+
+#[test]
+fn who_has_waited_longest_for_its_client_makes_room() {
+    let test = TestHost::new(EngineOptions::default());
+    let address = listen(&test, |options| options.admission.handshakes = 2);
+    let mut longest = silent_client(&test, address);
+    let next = silent_client(&test, address);
+    // A byte of a record renews nothing.
+    longest.sock.write_all(&[23]).unwrap();
+    let good = test.connect(address);
+    test.opened();
+    assert!(is_cut(longest));
+    assert_eq!(shed(&test, ShedReason::WaitingForClient), 1);
+    let others: Vec<_> = (0..20).map(|_| silent_client(&test, address)).collect();
+    assert!(is_cut(next));
+    eventually(|| shed(&test, ShedReason::WaitingForClient) == 20);
+    assert_eq!(shed(&test, ShedReason::Handshakes), 0);
+    drop(test.connect(address));
+    // All places come back.
+    drop(others);
+    eventually(|| test.engine.tally().handshaking == 0);
+    let both = [silent_client(&test, address), silent_client(&test, address)];
+    for client in both {
+        drop(shake_hands(client).unwrap());
+    }
+    assert_eq!(shed(&test, ShedReason::WaitingForClient), 21);
+    drop(good);
+}
+
+/// True when a client that was answered is reset before it has answered in turn.
+fn is_cut(client: Client) -> bool {
+    shake_hands(client).and_then(|mut client| client.read(&mut [0])).is_err()
+}
+
+#[test]
+fn a_handshake_that_waits_for_the_host_makes_no_room() {
+    let test = TestHost::new(EngineOptions::default());
+    let (_, address) = test.listen_asking(|options| options.admission.handshakes = 1);
+    let first = test.connecting(address, &test.client);
+    let id = test.asked();
+    assert!(TcpStream::connect(address).map_or(true, |second| is_closed(&second)));
+    assert_eq!(shed(&test, ShedReason::Handshakes), 1);
+    assert!(test.host.decide(id, Decision::default()));
+    drop(first.join().unwrap().unwrap());
+    assert_eq!(shed(&test, ShedReason::WaitingForClient), 0);
+}
+
+#[test]
+fn nobody_makes_room_for_one_that_the_rate_refuses() {
+    let test = TestHost::new(EngineOptions::default());
+    let address = listen(&test, |options| {
+        options.admission.handshakes = 1;
+        options.admission.connection_rate = Some(Rate { per_second: 1, burst: 1 });
+    });
+    let began = Instant::now();
+    let first = silent_client(&test, address);
+    let refused = TcpStream::connect(address).map_or(true, |second| is_closed(&second));
+    // A slow machine may have given the second one its second.
+    if began.elapsed() < Duration::from_secs(1) {
+        assert!(refused);
+        assert_eq!(shed(&test, ShedReason::ConnectionRate), 1);
+        drop(shake_hands(first).unwrap());
+    }
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub struct NativeShedCounts {
     pub connection_rate_per_peer: f64,
     /// `limits.waitingForHello`.
     pub waiting_for_hello: f64,
+    /// They had waited longest for their clients when `limits.handshakes` was reached and new ones
+    /// came.
+    pub waiting_for_client: f64,
     /// `limits.helloTimeout`.
     pub hello_timeout: f64,
     /// `limits.queueTarget`.
@@ -44,6 +47,7 @@ impl From<ShedCounts> for NativeShedCounts {
                 ShedReason::ConnectionRate => &mut native.connection_rate,
                 ShedReason::ConnectionRatePerPeer => &mut native.connection_rate_per_peer,
                 ShedReason::WaitingForHello => &mut native.waiting_for_hello,
+                ShedReason::WaitingForClient => &mut native.waiting_for_client,
                 ShedReason::HelloTimeout => &mut native.hello_timeout,
                 ShedReason::QueueTarget => &mut native.queue_target,
                 ShedReason::QueueAge => &mut native.queue_age,

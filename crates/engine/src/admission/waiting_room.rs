@@ -22,8 +22,17 @@ impl<T> WaitingRoom<T> {
         let ticket = self.next;
         self.next += 1;
         self.waiting.insert(ticket, who);
-        let longest = (self.waiting.len() > self.places).then(|| self.waiting.pop_first());
-        (ticket, longest.flatten().map(|(_, longest)| longest))
+        let is_full = self.waiting.len() > self.places;
+        (ticket, if is_full { self.send_off() } else { None })
+    }
+
+    /// Who has waited longest must go.
+    pub(super) fn send_off(&mut self) -> Option<T> {
+        self.waiting.pop_first().map(|(_, longest)| longest)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// `None`: it had to go before.
@@ -46,5 +55,9 @@ mod tests {
         assert_eq!(room.leave(1), Some('b'));
         assert_eq!(room.enter('d'), (3, None));
         assert_eq!(room.enter('e'), (4, Some('c')));
+        assert_eq!(room.send_off(), Some('d'));
+        assert_eq!(room.send_off(), Some('e'));
+        assert!(room.is_empty());
+        assert_eq!(room.send_off(), None);
     }
 }
