@@ -2,7 +2,8 @@
 import net from 'node:net';
 import tls from 'node:tls';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import type { ServerLimits } from 'offloop';
+import { beforeAll, describe, expect, it, test } from 'vitest';
 
 import { Dice } from '../support/bytes.js';
 import { Authority } from '../support/certificates.js';
@@ -29,6 +30,8 @@ interface Flood {
   /** So many at once. */
   width: number;
   attack: (port: number, index: number) => Promise<void>;
+  /** Of the server. */
+  limits?: ServerLimits;
   /** What one attack that is under way may cost the server, in bytes. */
   bytesEach?: number;
   /**
@@ -40,12 +43,14 @@ interface Flood {
 
 let options: object;
 let hello: Buffer;
+let endless: Buffer;
 let parsed: { tls12: Hello; tls13: Hello };
 
 beforeAll(async () => {
   const { key, cert } = await (await Authority.create()).issue();
   options = { key, cert, handshakeTimeout: HANDSHAKE_TIMEOUT };
   hello = await clientHello();
+  endless = largeHello(32 * KIB).subarray(0, -1);
   parsed = {
     tls12: Hello.parse(await clientHello({ maxVersion: 'TLSv1.2' })),
     tls13: Hello.parse(await clientHello({ minVersion: 'TLSv1.3' })),
@@ -67,11 +72,21 @@ const floods: Record<string, () => Flood> = {
     times: scaled(6000),
     width: scaled(3000),
     bytesEach: 64 * KIB,
-    attack: async (port, i) => {
-      const socket = await connected(port, i);
-      socket.write(hello);
-      await closed(socket);
-    },
+    attack: (port, i) => sendAndWait(port, i, hello),
+  }),
+  'a ClientHello, and never the rest, of more clients than may': () => ({
+    times: scaled(6000),
+    width: scaled(3000),
+    limits: { handshakes: scaled(1000) },
+    crowds: true,
+    attack: (port, i) => sendAndWait(port, i, hello),
+  }),
+  'a large ClientHello without its end, of more clients than may': () => ({
+    times: scaled(6000),
+    width: scaled(3000),
+    limits: { waitingForHello: scaled(1000) },
+    crowds: true,
+    attack: (port, i) => sendAndWait(port, i, endless),
   }),
   'slow-loris: a byte now and then': () => ({
     times: scaled(2000),
@@ -141,8 +156,8 @@ const floods: Record<string, () => Flood> = {
 
 describe.each(Object.keys(floods))('%s', (name) => {
   it('holds up nobody else, and leaves nothing behind', async () => {
-    const { times, width, attack, bytesEach = 64 * KIB, crowds = false } = floods[name]();
-    await using served = await Served.start({ options });
+    const { times, width, attack, bytesEach = 64 * KIB, crowds = false, limits } = floods[name]();
+    await using served = await Served.start({ options: { ...options, limits } });
     // What is allocated once: as much as so many at once need.
     await bounded(Math.max(Math.ceil(times / 4), width), width, (i) => attack(served.port, i));
     await served.serves();
@@ -167,6 +182,25 @@ describe.each(Object.keys(floods))('%s', (name) => {
   });
 });
 
+test('a ClientHello of 32 KiB that lacks a byte is held once', async () => {
+  const count = scaled(2000);
+  await using served = await Served.start({ options });
+  await served.serves();
+  const before = served.rss();
+  const sockets = await Promise.all(
+    Array.from({ length: count }, (_, i) => connected(served.port, i)),
+  );
+  for (const socket of sockets) socket.write(endless);
+  const came = async (): Promise<boolean> =>
+    (await served.stats()).memory.hellos === count * endless.length;
+  // oxlint-disable-next-line no-await-in-loop -- until it is so
+  while (!(await came()));
+  const each = (served.rss() - before) / count;
+  say(`an unfinished ClientHello of 32 KiB: ${(each / KIB).toFixed(1)} KiB held`);
+  expect(each).toBeLessThan(32 * KIB + 16 * KIB);
+  for (const socket of sockets) socket.resetAndDestroy();
+});
+
 /** One after the other until it is over; each must be served, those that are shed within `triesFor` ms. */
 async function goodClients(
   port: number,
@@ -181,7 +215,7 @@ async function goodClients(
     do {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       outcome = await attempt(port, { timeout: PATIENCE });
-    } while (outcome.code === 'ECONNRESET' && performance.now() - start < triesFor);
+    } while (wasReset.has(outcome.code) && performance.now() - start < triesFor);
     expect(outcome).toMatchObject({ code: null, echoed: 'ping' });
     slowest = Math.max(slowest, performance.now() - start);
     count++;
@@ -189,6 +223,9 @@ async function goodClients(
   expect(slowest).toBeLessThan(PATIENCE);
   return { count, slowest };
 }
+
+/** Of clients that were shed: while they read, or while they wrote. */
+const wasReset = new Set<string | null>(['ECONNRESET', 'EPIPE']);
 
 async function peakOf(served: Served, over: () => boolean): Promise<number> {
   let peak = 0;
@@ -198,6 +235,23 @@ async function peakOf(served: Served, over: () => boolean): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return peak;
+}
+
+async function sendAndWait(port: number, index: number, bytes: Buffer): Promise<void> {
+  const socket = await connected(port, index);
+  socket.write(bytes);
+  await closed(socket);
+}
+
+/** A ClientHello of so many bytes, in full records. */
+function largeHello(size: number): Buffer {
+  const message = Buffer.concat([Buffer.from([1]), vector(Buffer.alloc(size - 4), 3)]);
+  const records = [];
+  for (let at = 0; at < size; at += 16 * KIB) {
+    const payload = message.subarray(at, at + 16 * KIB);
+    records.push(Buffer.from([22, 3, 1]), vector(payload, 2));
+  }
+  return Buffer.concat(records);
 }
 
 /** Ports of several addresses, so that none run out. */

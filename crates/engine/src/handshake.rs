@@ -45,6 +45,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// connection before the client has read its alert.
 const LINGER_BYTES: usize = 256 * 1024;
 
+/// How much is read at once, in bytes: one record, since what comes behind the message that is
+/// awaited is kept.
+const READ: usize = 18 * 1024;
+
 /// What a client may send while the host is asked, in bytes: it has nothing to say before it is
 /// answered.
 const EARLY_BYTES: usize = 16 * 1024;
@@ -503,6 +507,7 @@ fn poll_receive<T>(
     with: impl FnOnce(&[u8]) -> T,
 ) -> Poll<std::io::Result<T>> {
     Local::with_buffer(|buffer| {
+        let buffer = &mut buffer[..READ];
         let received = ready!(connection.transport.poll_receive(context, buffer));
         Poll::Ready(received.map(|bytes| with(&buffer[..bytes])))
     })

@@ -124,7 +124,10 @@ impl ClientFlight {
             match self.may_take_inline(phase).then(|| self.take_record()) {
                 Some(Ok(true)) => {}
                 Some(Err(failure)) => return Step::Failed(failure),
-                Some(Ok(false)) | None => return Step::NeedBytes(NeedBytes::of_flight(self)),
+                Some(Ok(false)) | None => {
+                    self.inbound.shrink();
+                    return Step::NeedBytes(NeedBytes::of_flight(self));
+                }
             }
         }
     }

@@ -21,7 +21,8 @@ pub struct HandshakeLimits {
     /// The longest ClientHello, in bytes of the handshake message. Default: 32 KiB, many times
     /// what browsers send with post-quantum key shares. Above 65,535 rustls' own limit holds.
     ///
-    /// A connection before its ClientHello holds at most twice this and one record of 18 KiB.
+    /// A connection before its ClientHello holds at most this, one record of 18 KiB, and what it was
+    /// given at once.
     pub client_hello: usize,
 }
 

@@ -1,18 +1,23 @@
 use rustls::server::{Accepted, Acceptor};
 
 use crate::client_hello::CLIENT_HELLO;
-use crate::inbound::{Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS, message_length};
+use std::borrow::Cow;
+
+use crate::inbound::{Front, HANDSHAKE, HEADER, Inbound, MAX_RECORDS, front, message_length};
 use crate::{Alert, ClientHello, Code, Failure, HandshakeLimits, ProtocolVersion};
 
-/// A ClientHello as it arrives: in one record or many, in pieces of any size.
+/// A ClientHello as it arrives: in one record or many, in pieces of any size. Anybody can make this
+/// wait for the rest, so what came is held once.
 pub(crate) struct HelloAssembly {
     limits: HandshakeLimits,
-    inbound: Inbound,
-    /// The handshake message so far, without record headers.
-    message: Vec<u8>,
-    /// The records that held it, for rustls.
-    records: Vec<u8>,
+    bytes: Vec<u8>,
+    /// How much of `bytes` are whole records with pieces of the message.
+    checked: usize,
     record_count: usize,
+    /// The start of the message, up to its length.
+    start: Vec<u8>,
+    /// Of the message so far, without record headers.
+    length: usize,
 }
 
 /// What [`HelloAssembly::receive`] gives.
@@ -35,35 +40,46 @@ impl HelloAssembly {
     pub(crate) fn new(limits: HandshakeLimits) -> Self {
         Self {
             limits,
-            inbound: Inbound::default(),
-            message: Vec::new(),
-            records: Vec::new(),
+            bytes: Vec::new(),
+            checked: 0,
             record_count: 0,
+            start: Vec::new(),
+            length: 0,
         }
     }
 
     pub(crate) fn receive(mut self, bytes: &[u8]) -> Result<Assembled, Failure> {
-        self.inbound.push(bytes);
+        self.push(bytes);
         loop {
-            match self.inbound.take() {
+            match front(&self.bytes[self.checked..]) {
                 Front::Partial => return self.check_limits().map(|()| Assembled::Partial(self)),
                 Front::Malformed(bytes) => return Err(malformed(bytes)),
                 Front::Record(record) => {
                     let payload = handshake_payload(record)?;
-                    self.message.extend_from_slice(payload);
-                    self.records.extend_from_slice(record);
+                    self.start.extend(payload.iter().take(4 - self.start.len()));
+                    self.length += payload.len();
+                    self.checked += record.len();
                     self.record_count += 1;
                 }
             }
             self.check_limits()?;
-            if message_length(&self.message).is_some_and(|length| self.message.len() >= length) {
+            if message_length(&self.start).is_some_and(|length| self.length >= length) {
                 return self.finish();
             }
         }
     }
 
+    /// A vector's own growth would hold up to twice what came.
+    fn push(&mut self, bytes: &[u8]) {
+        let length = self.bytes.len() + bytes.len();
+        if length > self.bytes.capacity() {
+            self.bytes.reserve_exact(length.next_multiple_of(GROWTH) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
     fn check_limits(&self) -> Result<(), Failure> {
-        if let Some(&kind) = self.message.first().filter(|kind| **kind != CLIENT_HELLO) {
+        if let Some(&kind) = self.start.first().filter(|kind| **kind != CLIENT_HELLO) {
             return Err(Failure::in_the_clear(
                 Code::UnexpectedMessage,
                 Alert::UnexpectedMessage,
@@ -71,7 +87,7 @@ impl HelloAssembly {
             ));
         }
         let limit = self.limits.client_hello;
-        if let Some(length) = message_length(&self.message).filter(|length| *length > limit) {
+        if let Some(length) = message_length(&self.start).filter(|length| *length > limit) {
             return Err(Failure::in_the_clear(
                 Code::ExcessiveMessageSize,
                 Alert::IllegalParameter,
@@ -89,19 +105,35 @@ impl HelloAssembly {
     }
 
     fn finish(self) -> Result<Assembled, Failure> {
-        let length = message_length(&self.message).unwrap_or(0);
+        let Self { limits, bytes: mut records, checked, start, .. } = self;
+        let length = message_length(&start).unwrap_or(0);
         if length < MINIMUM {
             return Err(too_short(length));
         }
-        let hello = ClientHello::read(&self.message[..length]);
+        let inbound = Inbound::from(records.split_off(checked));
+        records.shrink_to_fit();
+        let message = message(&records);
+        let hello = ClientHello::read(&message[..length]);
+        drop(message);
         // Before rustls sees the message: it asks for signature algorithms first, which old
         // clients don't know.
         let version = hello.as_ref().map(highest_version).transpose()?;
-        let accepted = accept(&self.records, version)?.ok_or_else(unreadable)?;
+        let accepted = accept(&records, version)?.ok_or_else(unreadable)?;
         let hello = hello.ok_or_else(unreadable)?;
-        let Self { records, inbound, limits, .. } = self;
         Ok(Assembled::Whole(Box::new(WholeHello { accepted, hello, records, inbound, limits })))
     }
+}
+
+/// What these records carry.
+fn message(records: &[u8]) -> Cow<'_, [u8]> {
+    let Front::Record(first) = front(records) else { return Cow::default() };
+    let mut message = Cow::Borrowed(&first[HEADER..]);
+    let mut rest = &records[first.len()..];
+    while let Front::Record(record) = front(rest) {
+        message.to_mut().extend_from_slice(&record[HEADER..]);
+        rest = &rest[record.len()..];
+    }
+    message
 }
 
 /// The highest version that the client and this crate can speak.
@@ -219,6 +251,10 @@ fn too_long(length: usize) -> Failure {
     )
 }
 
+/// What is held grows by so many bytes: a client that sends one at a time costs a few dozen
+/// reallocations.
+const GROWTH: usize = 1024;
+
 /// In the version field it must be refused, whatever `supported_versions` says (RFC 8446 appendix
 /// D.5).
 const SSL3: u16 = 0x0300;
@@ -228,3 +264,37 @@ const MINIMUM: usize = 4 + 2;
 
 /// The most that an unencrypted record may hold (RFC 8446 section 5.1).
 const MAX_PLAINTEXT: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_is_held_once() {
+        let length: usize = 32 * 1024;
+        let mut message = vec![0; length];
+        message[0] = CLIENT_HELLO;
+        message[1..4].copy_from_slice(&(length as u32 - 4).to_be_bytes()[1..]);
+        let records: Vec<u8> = message
+            .chunks(MAX_PLAINTEXT)
+            .flat_map(|chunk| {
+                let length = u16::try_from(chunk.len()).unwrap().to_be_bytes();
+                [&[HANDSHAKE, 3, 1][..], &length, chunk].concat()
+            })
+            .collect();
+        let unfinished = &records[..records.len() - 1];
+        for size in [1, 100, 5000, unfinished.len()] {
+            let mut assembly = HelloAssembly::new(HandshakeLimits::default());
+            let mut came = 0;
+            for piece in unfinished.chunks(size) {
+                came += piece.len();
+                assembly = match assembly.receive(piece) {
+                    Ok(Assembled::Partial(assembly)) => assembly,
+                    _ => panic!("{came} bytes are no whole hello"),
+                };
+                let held = assembly.bytes.capacity() + assembly.start.capacity();
+                assert!(held <= came + GROWTH + 8, "{held} bytes for {came} in pieces of {size}");
+            }
+        }
+    }
+}

@@ -68,19 +68,33 @@ impl Inbound {
 
     /// Takes the record at the front. A malformed front is taken whole: nothing follows it.
     pub(crate) fn take(&mut self) -> Front<'_> {
-        match record_range(self.rest()) {
-            None => Front::Partial,
-            Some(Ok(range)) => {
-                let start = self.taken;
-                self.taken += range.end;
-                Front::Record(&self.bytes[start..self.taken])
-            }
-            Some(Err(())) => {
-                let start = self.taken;
-                self.taken = self.bytes.len();
-                Front::Malformed(&self.bytes[start..])
-            }
-        }
+        let front = front(&self.bytes[self.taken..]);
+        self.taken += match front {
+            Front::Partial => 0,
+            Front::Record(bytes) | Front::Malformed(bytes) => bytes.len(),
+        };
+        front
+    }
+
+    /// Gives back what was taken: before a wait for the client.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.drain(..std::mem::take(&mut self.taken));
+        self.bytes.shrink_to_fit();
+    }
+}
+
+impl From<Vec<u8>> for Inbound {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, taken: 0 }
+    }
+}
+
+/// What stands at the front of `bytes`.
+pub(crate) fn front(bytes: &[u8]) -> Front<'_> {
+    match record_range(bytes) {
+        None => Front::Partial,
+        Some(Ok(range)) => Front::Record(&bytes[range]),
+        Some(Err(())) => Front::Malformed(bytes),
     }
 }
 
