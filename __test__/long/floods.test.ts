@@ -246,12 +246,12 @@ async function sendAndWait(port: number, index: number, bytes: Buffer): Promise<
 /** A ClientHello of so many bytes, in full records. */
 function largeHello(size: number): Buffer {
   const message = Buffer.concat([Buffer.from([1]), vector(Buffer.alloc(size - 4), 3)]);
-  const records = [];
+  const parts = [];
   for (let at = 0; at < size; at += 16 * KIB) {
     const payload = message.subarray(at, at + 16 * KIB);
-    records.push(Buffer.from([22, 3, 1]), vector(payload, 2));
+    parts.push(Buffer.from([22, 3, 1]), vector(payload, 2));
   }
-  return Buffer.concat(records);
+  return Buffer.concat(parts);
 }
 
 /** Ports of several addresses, so that none run out. */

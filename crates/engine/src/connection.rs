@@ -37,7 +37,7 @@ use crate::tls::{
     ClientHello, ContextTable, Decide, HelloOutline, KeyLogSink, NewSession, Records, Session,
 };
 use crate::transport::{Foreign, Transport};
-use crate::worker::Worker;
+use crate::worker::{RECEIVE_BUFFER, Worker};
 
 pub(crate) struct Connection {
     pub(crate) host: Arc<Host>,
@@ -425,6 +425,18 @@ impl Connection {
             || own > 0
                 && engine.counters.received_bytes_queued.load(SeqCst)
                     >= engine.limits.buffered_overall
+    }
+
+    /// How much the next read may take, in bytes: what is left of the bound over all connections, and
+    /// where that is less, one record.
+    fn may_read(&self) -> usize {
+        let engine = &self.host.engine;
+        let queued = engine.counters.received_bytes_queued.load(SeqCst);
+        let room = usize::try_from(engine.limits.buffered_overall - queued).unwrap_or(0);
+        if room >= RECEIVE_BUFFER {
+            return RECEIVE_BUFFER;
+        }
+        room.max(self.with_records(|records| records.one_record()).unwrap_or(0))
     }
 
     /// Counts what the channel has sealed and sent since this was last asked.

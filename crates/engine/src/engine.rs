@@ -35,7 +35,9 @@ pub struct EngineOptions {
     /// Default: the number of cores.
     pub pool_threads: usize,
     /// Plaintext held for all connections together, in bytes, in each direction. Received and not
-    /// drained: above it only connections with nothing queued may read. Written and not sent: above
+    /// drained: above it only connections with nothing queued may read, one record each, so that it
+    /// is exceeded by some 16 KiB for each connection at most, and by one read of each other I/O
+    /// thread. Written and not sent: above
     /// it [`Host::is_congested`](crate::Host::is_congested). Default: 64 MiB.
     pub buffered_overall: usize,
     /// Test hook: a handshake job for this server name panics. Default: none.

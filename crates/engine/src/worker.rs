@@ -21,7 +21,7 @@ use crate::lock::lock;
 const RING_WITHIN: Duration = Duration::from_micros(500);
 
 /// How much one recv(2) takes at most: 16 KiB reads cost a quarter of the bulk throughput.
-const RECEIVE_BUFFER: usize = 256 * 1024;
+pub(crate) const RECEIVE_BUFFER: usize = 256 * 1024;
 
 pub(crate) struct Worker {
     pub(crate) runtime: Handle,

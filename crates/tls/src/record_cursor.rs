@@ -45,6 +45,11 @@ impl RecordCursor {
         Taken { bytes: &all[..all.len() - bytes.len()], header, is_whole }
     }
 
+    /// How much is to come of the record whose header came last.
+    pub(crate) fn left(&self) -> usize {
+        self.left.into()
+    }
+
     /// Takes the part in front of `bytes`; `None` if nothing but a piece of a header is there,
     /// which is kept.
     pub(crate) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Part<'a>> {

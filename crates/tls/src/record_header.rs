@@ -26,4 +26,4 @@ pub(crate) fn check_header(header: &[u8; HEADER], in_tls13: bool) -> Result<(), 
 }
 
 /// The most that TLS 1.3 allows in an encrypted record.
-const MAX_TLS13_PAYLOAD: usize = 16_384 + 256;
+pub(crate) const MAX_TLS13_PAYLOAD: usize = 16_384 + 256;

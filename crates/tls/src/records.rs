@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rustls::{Error, InvalidMessage, ProtocolVersion, ServerConnection};
 
+use crate::inbound::HEADER;
 use crate::record_cursor::{RecordCursor, Taken};
-use crate::record_header::check_header;
+use crate::record_header::{MAX_TLS13_PAYLOAD, check_header};
 use crate::sealed_alert::send_alert;
 use crate::trace::Trace;
 use crate::{Alert, Code, Failure, TraceSink};
@@ -91,6 +92,15 @@ impl Records {
             }
             self.failure = Some(Box::new(failure.clone()));
         })
+    }
+
+    /// How many bytes of ciphertext give the data of one record at most, some 16 KiB: the rest of the
+    /// one that has begun, or a whole one.
+    pub fn one_record(&self) -> usize {
+        match self.received.left() {
+            0 => HEADER + MAX_TLS13_PAYLOAD,
+            left => left,
+        }
     }
 
     /// Encrypts `plaintext` into records of at most 16 KiB, or what

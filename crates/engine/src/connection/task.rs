@@ -277,6 +277,7 @@ impl<'a> Flow<'a> {
             let ciphertext = if std::mem::take(&mut self.fresh) {
                 &[]
             } else {
+                let ciphertext = &mut ciphertext[..connection.may_read()];
                 match ready!(connection.transport.poll_receive(context, ciphertext)) {
                     Err(error) => return Poll::Ready(Err(Report::io(&error, "read"))),
                     Ok(0) => {
