@@ -152,6 +152,26 @@ test('a handshake under way is finished, one that never ends is cut with the res
   await closed;
 });
 
+test.each([
+  ['that the core accepts', false],
+  ['that Node accepts, for a listener of connection', true],
+])('clients %s are not waited for while they are silent', async (_name, listens) => {
+  const server = createServer(identity, (socket) => socket.end('hello'));
+  if (listens) server.on('connection', () => {});
+  const port = await listening(server);
+  const [silent, slow] = [net.connect(port, '127.0.0.1'), net.connect(port, '127.0.0.1')];
+  await Promise.all([silent, slow].map((socket) => once(socket, 'connect')));
+  // The start of a record.
+  slow.write(Buffer.from([22]));
+  await until(() => server.stats().bytes.receivedWire === 1);
+  const closed = once(silent.resume(), 'close');
+  const drained = server.drain();
+  await closed;
+  expect(slow.resume().closed).toBe(false);
+  slow.destroy();
+  expect(await drained).toEqual({ forced: 0 });
+});
+
 test('requests on the heels of each other are all answered', async () => {
   const responses: (() => void)[] = [];
   const server = createHttpsServer(identity, (request, response) => {

@@ -30,7 +30,8 @@ export interface Drained {
  * program sets that header itself. Idle connections are not cut, since their next request may be on
  * its way: they end with it, or by `keepAliveTimeout`. HTTP/2: as RFC 9113, 6.8: a first GOAWAY
  * tells the client, a later one refuses new streams; servers that fell back send only the second.
- * Connections of other protocols are for the program to end, which knows how.
+ * Connections of other protocols are for the program to end, which knows how. Those that have sent
+ * nothing, not a byte of a ClientHello, are closed after a second.
  *
  * Clients that have connected but were not accepted yet are served where the core accepts; where
  * Node does, and on Unix sockets, closing resets them.
@@ -57,6 +58,9 @@ export async function drain(server: tls.Server, options?: DrainOptions): Promise
   }
   return promise;
 }
+
+/** How long clients that have connected may take for their first byte, in ms. */
+const SILENCE = 1000;
 
 const draining = new WeakMap<tls.Server, Promise<Drained>>();
 
@@ -90,8 +94,10 @@ async function drainOnce(
   for (const event of events) server.prependListener(event, sayClose);
   for (const session of open) finishStreams(session);
   const deadline = setTimeout(() => void force(), timeout);
+  const silence = setTimeout(() => coreOf(server)?.cutSilent(), SILENCE);
   await closed;
   clearTimeout(deadline);
+  clearTimeout(silence);
   for (const event of events) server.off(event, sayClose);
   // What else http's would have done.
   clearInterval(internalOf(server, 'http.server.connectionsCheckingInterval') as NodeJS.Timeout);

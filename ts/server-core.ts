@@ -103,8 +103,16 @@ export class ServerCore implements HubServer {
 
   /** Ends the handshakes that are under way. */
   cutHandshakes(): void {
-    for (const id of [this.accepting, this.adopting, ...this.closing])
-      if (id !== 0) hub().native.cutHandshakes(id);
+    for (const id of this.ids()) hub().native.cutHandshakes(id);
+  }
+
+  /** Ends the connections whose clients have sent nothing. */
+  cutSilent(): void {
+    for (const id of this.ids()) hub().native.cutSilent(id);
+  }
+
+  private ids(): number[] {
+    return [this.accepting, this.adopting, ...this.closing].filter((id) => id !== 0);
   }
 
   /** Whether listening keeps the event loop alive. */

@@ -161,6 +161,7 @@ const DESTROYED: u8 = 2;
 const RESET: u8 = 4;
 const SHED_BEFORE_HELLO: u8 = 8;
 const SHED_SILENT: u8 = 16;
+const SPOKEN: u8 = 32;
 
 impl Connection {
     pub(crate) fn new(
@@ -363,6 +364,23 @@ impl Connection {
             Some(lease) => lease.server.cut().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Resolves when the server's connections are to end whose clients have sent nothing.
+    pub(crate) async fn silent_cut(&self) {
+        match &self.lease {
+            Some(lease) => lease.server.silent_cut().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A byte of the client came.
+    pub(crate) fn note_spoken(&self) {
+        self.control.fetch_or(SPOKEN, SeqCst);
+    }
+
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.control.load(SeqCst) & SPOKEN != 0
     }
 
     /// Too many wait, for their `ClientHello` or for their client, and this one has for longest.

@@ -81,6 +81,7 @@ pub(crate) async fn handshake(
     };
     let mut steps = pin!(timeout_at(deadline, steps.run(received)));
     let mut cut = pin!(connection.handshakes_cut());
+    let mut silent_cut = pin!(connection.silent_cut());
     let outcome = std::future::poll_fn(|context| {
         connection.attention.register(context.waker());
         if connection.is_destroyed() || cut.as_mut().poll(context).is_ready() {
@@ -90,7 +91,12 @@ pub(crate) async fn handshake(
             return Poll::Ready(Err(Unopened::Failed(reason.report())));
         }
         Local::turn();
-        steps.as_mut().poll(context).map(|outcome| match outcome {
+        let outcome = steps.as_mut().poll(context);
+        // Behind the look for what it has sent.
+        if !connection.has_spoken() && silent_cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(Unopened::Destroyed));
+        }
+        outcome.map(|outcome| match outcome {
             Ok(Ok(finished)) => Ok(finished),
             Ok(Err(report)) => Err(Unopened::Failed(report)),
             Err(_elapsed) => Err(Unopened::Failed(Report::coded(
@@ -401,6 +407,7 @@ impl Steps<'_> {
 
 /// What a connection is counted as until its `ClientHello` is whole.
 struct BeforeHello<'a> {
+    connection: &'a Connection,
     _waiting: [Option<Gauge<'a>>; 2],
     bytes: Gauge<'a>,
 }
@@ -408,12 +415,16 @@ struct BeforeHello<'a> {
 impl<'a> BeforeHello<'a> {
     fn of(connection: &'a Connection) -> Self {
         Self {
+            connection,
             _waiting: connection.hold(|tally| &tally.waiting),
             bytes: Gauge::empty(&connection.host.engine.counters.hello_bytes),
         }
     }
 
     fn came(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.connection.note_spoken();
+        }
         self.bytes.add(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }

@@ -241,6 +241,13 @@ impl Host {
         }
     }
 
+    /// Ends the connections of a server whose clients have sent no byte; none is told of.
+    pub fn cut_silent(&self, server: ServerId) {
+        if let Some(server) = self.server(server) {
+            server.cut_silent();
+        }
+    }
+
     /// Connections of a server, handshakes included.
     pub fn connection_count(&self, server: ServerId) -> usize {
         self.server(server).map_or(0, |server| server.connections())

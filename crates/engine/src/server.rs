@@ -68,6 +68,8 @@ pub(crate) struct Server {
     listening: Mutex<Option<Listening>>,
     /// Handshakes under way are to end.
     cut: Notify,
+    /// So are those whose client has sent nothing.
+    cut_silent: Notify,
 }
 
 /// How a server stops listening.
@@ -111,6 +113,7 @@ impl Server {
             own: Mutex::new(None),
             listening: Mutex::new(None),
             cut: Notify::new(),
+            cut_silent: Notify::new(),
         });
         *lock(&server.own) = Some(Lease::new(&server, false));
         server
@@ -162,6 +165,16 @@ impl Server {
     /// Resolves when what goes on now without the host is to end.
     pub(crate) fn cut(&self) -> Notified<'_> {
         self.cut.notified()
+    }
+
+    /// Ends the connections whose clients have sent nothing.
+    pub(crate) fn cut_silent(&self) {
+        self.cut_silent.notify_waiters();
+    }
+
+    /// Resolves when connections that are silent until now are to end.
+    pub(crate) fn silent_cut(&self) -> Notified<'_> {
+        self.cut_silent.notified()
     }
 
     /// The process' numbers and this server's.

@@ -183,6 +183,12 @@ impl Hub {
         self.host.cut_handshakes(server);
     }
 
+    /// Ends the connections of a server whose clients have sent no byte; none is told of.
+    #[napi]
+    pub fn cut_silent(&self, server: u32) {
+        self.host.cut_silent(server);
+    }
+
     /// Connections of a server, handshakes included.
     #[napi]
     pub fn connection_count(&self, server: u32) -> u32 {
