@@ -22,7 +22,7 @@ export const connectionLimits = {
   helloTimeout: count(undefined, 2 ** 31 - 1, 1),
   /**
    * Largest ClientHello, in bytes. Default: 32768, many times what browsers send with post-quantum
-   * key shares; a connection that has sent nearly all of one holds as much, and 26 KiB at most.
+   * key shares; a connection that has sent nearly all of one holds as much and 26 KiB at most besides.
    */
   clientHelloSize: count(32 * 1024, 64 * 1024, 512),
   /**
