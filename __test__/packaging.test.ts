@@ -1,4 +1,4 @@
-/** The package as its users load it: ESM and CommonJS, types for both, nothing else. */
+/** The package as its users load it: ESM and CommonJS, types for both. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -237,33 +237,4 @@ describe('the types', () => {
       expect(complaints).toBe('');
     },
   );
-});
-
-describe('what is published', () => {
-  it('is the build and its papers', () => {
-    const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
-    const [{ files }] = JSON.parse(
-      execFileSync('npm', args, {
-        cwd: PACKAGE,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }),
-    ) as [{ files: { path: string }[] }];
-    const paths = files.map((file) => file.path);
-    for (const wanted of ['package.json', 'LICENSE', 'dist/index.js', 'dist/index.mjs'])
-      expect(paths).toContain(wanted);
-    for (const wanted of [
-      'dist/index.d.ts',
-      'dist/index.d.mts',
-      'native/binding.js',
-      'native/binding.d.ts',
-      'types/tls.d.ts',
-      'types/http2.d.mts',
-    ])
-      expect(paths).toContain(wanted);
-    const strays = paths.filter(
-      (file) => !/^(dist|native|types)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file),
-    );
-    expect(strays).toEqual([]);
-  });
 });

@@ -1,4 +1,3 @@
-import http2 from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
@@ -268,7 +267,7 @@ export class Attachment {
 
   /** http2 gets sockets that it can work with; all others who listen get ours. */
   private adaptToHttp2(): void {
-    const theirs = nodesHttp2Listener();
+    const theirs = nodesHttp2Listener(this.server);
     if (!this.server.rawListeners('secureConnection').includes(theirs)) return;
     this.replaceListener('secureConnection', theirs, function (
       this: tls.Server,
@@ -327,9 +326,6 @@ export class Attachment {
 
 const MOST_MS = 2 ** 31 - 1;
 
-// Before `offloop/register` of this copy puts ours in its place.
-const { createSecureServer } = http2;
-
 /** A fresh server of a class of Node's own, whatever `offloop/register` put in its place. */
 function fresh({ constructor }: tls.Server): tls.Server {
   return new (constructor as new (options: object) => tls.Server)({});
@@ -342,11 +338,18 @@ function nodesConnectionListener(): Listener {
   )[0] as Listener);
 }
 
-/** Node's own listener of 'secureConnection' of secure HTTP/2 servers. */
-function nodesHttp2Listener(): Listener {
-  return (http2Listener ??= fresh(createSecureServer()).rawListeners(
-    'secureConnection',
-  )[0] as Listener);
+/** Node's own listener of 'secureConnection' of secure HTTP/2 servers, of which this is one. */
+function nodesHttp2Listener(server: tls.Server): Listener {
+  if (http2Listener !== undefined) return http2Listener;
+  // Node exports no name of the class, and programs may have made others of it.
+  let prototype = server;
+  while (above(prototype) !== tls.Server.prototype) prototype = above(prototype);
+  http2Listener = fresh(prototype).rawListeners('secureConnection')[0] as Listener;
+  return http2Listener;
+}
+
+function above(object: object): tls.Server {
+  return Object.getPrototypeOf(object) as tls.Server;
 }
 
 let connectionListener: Listener | undefined;

@@ -20,10 +20,25 @@
  * `__test__/architecture.test.ts` sees to it.
  */
 
-export {
+import type * as Binding from '../native/binding.js';
+import { loadCore } from './loader.js';
+
+const loaded = loadCore();
+
+/**
+ * What does TLS: `native`, the core; `node`, node:tls on the event loop, where no core could be
+ * loaded or OFFLOOP_DISABLE is 1. Fixed when offloop is loaded.
+ */
+export const backend: 'native' | 'node' = loaded.core === null ? 'node' : 'native';
+
+/** Why there is no core; null: there is one. */
+export const { missing } = loaded;
+
+// Without a core they are undefined; nobody but those who asked for `backend` touches them then.
+export const {
   bucketBounds,
   entropy,
-  Hub as NativeHub,
+  Hub: NativeHub,
   issueCertificate,
   makeAuthority,
   NativeBackends,
@@ -32,7 +47,11 @@ export {
   NativeTicketKeys,
   parsePkcs12,
   versions,
-} from '../native/binding.js';
+} = (loaded.core ?? {}) as typeof Binding;
+export type NativeHub = Binding.Hub;
+export type NativeContext = Binding.NativeContext;
+export type NativeTally = Binding.NativeTally;
+export type NativeTicketKeys = Binding.NativeTicketKeys;
 export type {
   NativeAdmission,
   NativeAcceptOptions,

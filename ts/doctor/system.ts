@@ -93,12 +93,9 @@ function memoryLimit(): number | undefined {
 }
 
 async function loadCore(): Promise<Core> {
-  try {
-    const { entropy, versions } = await import('../native.js');
-    return { file: binary(), versions: versions(), entropy: entropy(), threads: await threads() };
-  } catch (error) {
-    return { error: reason(error as Error) };
-  }
+  const { entropy, missing, versions } = await import('../native.js');
+  if (missing !== null) return { error: missing.message };
+  return { file: binary(), versions: versions(), entropy: entropy(), threads: await threads() };
 }
 
 /** Starts the core's threads: no other number is as true. */
@@ -114,16 +111,6 @@ async function threads(): Promise<LoadedCore['threads']> {
 function binary(): string {
   const files = Object.keys(require.cache);
   return files.find((file) => file.endsWith('.node') && path.basename(file).includes('offloop'))!;
-}
-
-/** The loader tells what it tried as causes of one error. Those that say more than "not there" matter. */
-function reason(error: Error): string {
-  const messages: string[] = [];
-  for (let each: unknown = error.cause; each instanceof Error; each = each.cause)
-    messages.push(each.message.split('\n', 1)[0]!);
-  const telling = messages.filter((message) => !message.startsWith('Cannot find module'));
-  if (telling.length > 0) return telling.join('; ');
-  return messages.length > 0 ? 'none for this platform is installed' : error.message;
 }
 
 function read(file: string): string | undefined {
