@@ -21,6 +21,16 @@ beforeAll(async () => {
   other = await authority.issue({ names: ['other.test'], subject: 'CN=other.test' });
 });
 
+it('is never given up: a server that would fall back is refused', () => {
+  const options = { ...identity, fallback: true, clientHello: () => {}, pskCallback: () => null };
+  expect(() => offloop.createServer(options)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_OFFLOOP_UNSUPPORTED_OPTION',
+      message: expect.stringContaining('pskCallback') as string,
+    }),
+  );
+});
+
 interface Outcome {
   /** Whose certificate the client got; or the code of what it got instead. */
   client: string;

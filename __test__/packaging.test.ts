@@ -55,6 +55,7 @@ describe('the exports', () => {
         'TlsSocket',
         'acceptTls',
         'adopt',
+        'backend',
         'bucketBounds',
         'createSecureContext',
         'createServer',

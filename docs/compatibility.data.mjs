@@ -392,7 +392,7 @@ export const behaviours = {
   Adopted: [
     '`adopt()` takes along the contexts of `addContext` only if `offloop/tls` made them, or node:tls under `offloop/register`.',
     'Connections that are open when a server is adopted stay with Node, and those that are open when it is released stay on the core; `getConnections()` and `maxConnections` count both.',
-    '`release()` throws ERR_OFFLOOP_UNSUPPORTED_OPTION, and the server stays on the core, if it was given a context of `createSecureContext` of offloop, as the option `context` or by `addContext`: Node can not serve with it. For the same reason such a server never falls back. Contexts of `offloop/tls` are no hindrance.',
+    '`release()` throws ERR_OFFLOOP_UNSUPPORTED_OPTION, and the server stays on the core, if it was given a context of `createSecureContext` of offloop, as the option `context` or by `addContext`: Node can not serve with it. For the same reason such a server never falls back; nor does one with `clientHello`. Contexts of `offloop/tls` are no hindrance.',
     'A server that another copy of offloop in the process has moved onto its core is refused.',
     'A server that listens on a path or in a cluster already goes on accepting on the event loop when it is adopted; the core takes the connections from there.',
   ],
@@ -402,7 +402,13 @@ export const behaviours = {
     'The class of sockets is called `TlsSocket` (`socket.constructor.name`); `instanceof tls.TLSSocket` holds.',
     "Servers have listeners of offloop's for 'newListener', 'removeListener' and, with HTTP/2, 'session'.",
   ],
+  'Without a core': [
+    "Where no binary can be loaded (another platform, Windows, a binary that npm did not install) and with `OFFLOOP_DISABLE=1`, all of the API works on node:tls, on the event loop, with every behaviour of Node's own: `offloop.backend` is `node` instead of `native`, and one warning with the code OFFLOOP_FALLBACK says why. What this page calls different or not there is then as in Node.",
+    'Native alone: `clientHello`, which is refused with ERR_OFFLOOP_UNSUPPORTED_OPTION, since it would let in whom the program refuses; `limits` and `offload`, which have no effect, as a warning says; `socket.handshake`, which is undefined; the channels `offloop:*`, which are silent; `offloop cert`.',
+    '`stats()` and `server.stats()` have the same form, with zero for what Node does not tell; `accepted` and `alive` of a server are counted.',
+    '`acceptTls` checks its options as with a core, so that a program that starts with one backend starts with the other. `TlsSocket` is `tls.TLSSocket`, a `SecureContext` is a context of Node.',
+  ],
   Runtimes: [
-    'Bun and Deno have servers of their own kind: those stay theirs, with the warning OFFLOOP_FALLBACK, unless they have a context of offloop, which is refused; `acceptTls` is on the core there too.',
+    'Bun and Deno have servers of their own kind: those stay theirs, with the warning OFFLOOP_FALLBACK, unless they have a context of offloop or a `clientHello`, which are refused; `acceptTls` is on the core there too.',
   ],
 };

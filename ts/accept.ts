@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type tls from 'node:tls';
 import { Arrival } from './arrival.js';
 import { Connection } from './connection.js';
 import { cachedContext } from './context-cache.js';
@@ -8,6 +9,9 @@ import { failure } from './errors.js';
 import { answerHello } from './hello.js';
 import { hub } from './hub.js';
 import { settingsOf } from './limits.js';
+import { backend } from './native.js';
+import { acceptOnNode } from './node-backend/accept.js';
+import { nodeContextOf } from './node-backend/secure-context.js';
 import { type Inputs, optionsObject, parseOptions } from './option.js';
 import { acceptOptions, contextOptions } from './options.js';
 import { SecureContext, type SecureContextOptions } from './secure-context.js';
@@ -36,6 +40,7 @@ export async function acceptTls(
   socket: Socket | Duplex,
   options?: AcceptOptions,
 ): Promise<TlsSocket> {
+  if (backend === 'node') return acceptOnNode(socket, options, nodesDefault);
   let taken = false;
   try {
     const given = optionsObject(options);
@@ -114,6 +119,8 @@ export async function acceptTls(
 }
 
 let defaultContext: SecureContext | null = null;
+/** The same without a core. */
+let nodesDefault: tls.SecureContext | null = null;
 
 /**
  * The context of every `acceptTls` in this thread that names none; null takes it back.
@@ -121,7 +128,9 @@ let defaultContext: SecureContext | null = null;
  * @throws ERR_INVALID_ARG_TYPE
  */
 export function setDefaultContext(context: SecureContext | null): void {
-  defaultContext = context === null ? null : contextOf(context, 'context');
+  if (backend === 'node')
+    nodesDefault = context === null ? null : nodeContextOf(context, 'context');
+  else defaultContext = context === null ? null : contextOf(context, 'context');
 }
 
 /** `choosing`: SNICallback may bring another, so this one need not be of use. */

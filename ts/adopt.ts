@@ -1,8 +1,10 @@
-import type tls from 'node:tls';
+import tls from 'node:tls';
 import { attach } from './attach.js';
 import type { CoreOptions } from './core-options.js';
 import { makeDrainable } from './drain.js';
-import { failure } from './errors.js';
+import { failure, received } from './errors.js';
+import { backend } from './native.js';
+import { settleOnNode } from './node-backend/server.js';
 import type { OnCore } from './server.js';
 
 /** A server on the core, and the way back. */
@@ -35,8 +37,28 @@ export function adopt(server: tls.Server, options: Omit<CoreOptions, 'fallback'>
     const expected = 'absent: a server that stays as it is, is not adopted';
     throw failure('ERR_INVALID_ARG_VALUE', 'options.fallback', expected, 'one');
   }
+  if (backend === 'node') return adoptOnNode(server, options);
   const attachment = attach(server, { ...options, fallback: false });
   makeDrainable(server);
   const release = (): void => attachment.detach();
   return { stats: () => attachment.stats(), release, [Symbol.dispose]: release };
+}
+
+/** Without a core a server stays where it is; there is nothing to come back from but a context. */
+function adoptOnNode(server: tls.Server, options: CoreOptions): Adopted {
+  if (!(server instanceof tls.Server))
+    throw failure('ERR_INVALID_ARG_TYPE', 'server', 'an instance of tls.Server', received(server));
+  if (Object.hasOwn(server, 'stats')) {
+    const expected = 'a server that is not adopted yet';
+    throw failure('ERR_INVALID_ARG_VALUE', 'server', expected, 'one that is');
+  }
+  makeDrainable(server);
+  settleOnNode(server, options);
+  const release = (): void => {
+    if (options.context == null) return;
+    const reason = "Node can't serve with options.context, a context of offloop";
+    throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', 'release()', reason);
+  };
+  const { stats } = server as unknown as OnCore;
+  return { stats, release, [Symbol.dispose]: release };
 }

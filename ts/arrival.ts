@@ -190,7 +190,8 @@ export class Arrival implements Handshake {
 }
 
 /** `early`: it may be yet to connect, or gone: then the handshake waits, or fails. */
-function checkStream(stream: unknown, early: boolean): asserts stream is Duplex {
+/** @internal Is it a stream that TLS can be spoken over? */
+export function checkStream(stream: unknown, early: boolean): asserts stream is Duplex {
   if (!isDuplex(stream)) {
     const expected = 'an instance of net.Socket or stream.Duplex';
     throw failure('ERR_INVALID_ARG_TYPE', 'socket', expected, received(stream));

@@ -51,7 +51,15 @@ export function refuseStricter(
   policy: Omit<ServerPolicy, 'alpnProtocols'>,
   name: string,
 ): void {
-  const { requestCert, rejectUnauthorized } = SecureContext.policy(context);
+  refuseStricterPolicy(SecureContext.policy(context), policy, name);
+}
+
+/** The same, of what a context asks. */
+export function refuseStricterPolicy(
+  { requestCert, rejectUnauthorized }: Omit<ServerPolicy, 'alpnProtocols'>,
+  policy: Omit<ServerPolicy, 'alpnProtocols'>,
+  name: string,
+): void {
   if (!requestCert) return;
   const [demand, kept] = rejectUnauthorized
     ? ['rejectUnauthorized', policy.requestCert && policy.rejectUnauthorized]

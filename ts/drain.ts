@@ -6,6 +6,7 @@ import tls from 'node:tls';
 import { coreOf } from './attach.js';
 import { failure, received } from './errors.js';
 import { existingHub } from './hub.js';
+import { nodeConnections } from './node-backend/server.js';
 import { internalOf } from './internals.js';
 import { count, optionsObject, parseOptions } from './option.js';
 import { TlsSocket } from './tls-socket.js';
@@ -79,6 +80,7 @@ async function drainOnce(
       if ((socket as { server?: unknown }).server === server) socket.destroy();
     coreOf(server)?.cutHandshakes();
     // Those that Node accepted itself.
+    for (const socket of nodeConnections(server)) socket.destroy();
     (server as Partial<https.Server>).closeAllConnections?.();
   };
   const acceptRest = (accepts: boolean): void => {

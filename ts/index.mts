@@ -2,6 +2,7 @@
 export {
   acceptTls,
   adopt,
+  backend,
   bucketBounds,
   createSecureContext,
   createServer,

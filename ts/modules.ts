@@ -1,6 +1,7 @@
 import https from 'node:https';
 import http2 from 'node:http2';
 import tls from 'node:tls';
+import { warnOfNodeBackend } from './fallback.js';
 import { createSecureContext } from './node-context.js';
 import { attaching, settleServer } from './server.js';
 import { tlsSocketClass } from './tls-socket-class.js';
@@ -10,6 +11,7 @@ import { tlsSocketClass } from './tls-socket-class.js';
  * so on) and under `offloop/register`. `fallback`: see ServerOptions.
  */
 export function replacements(fallback: boolean): Replacements {
+  warnOfNodeBackend();
   const TlsServer = attaching(tls.Server as never, fallback) as unknown as typeof tls.Server;
   const HttpsServer = attaching(https.Server as never, fallback) as unknown as typeof https.Server;
   return {

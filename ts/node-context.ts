@@ -2,6 +2,7 @@ import tls from 'node:tls';
 import { separateContext } from './context-cache.js';
 import { knownToCopies } from './copies.js';
 import { failure, type OffloopError } from './errors.js';
+import { backend } from './native.js';
 import { WEEK } from './options.js';
 import { bytesOf } from './pem.js';
 import { SecureContext, type SecureContextOptions } from './secure-context.js';
@@ -15,7 +16,8 @@ const nodesCreateSecureContext = tls.createSecureContext;
  */
 export function createSecureContext(options?: tls.SecureContextOptions): tls.SecureContext {
   const context = nodesCreateSecureContext(options);
-  remember(context, options ?? {});
+  // Copies of keys are for the core.
+  if (backend === 'native') remember(context, options ?? {});
   return context;
 }
 

@@ -4,6 +4,8 @@ import { type CoreOptions, coreOptions } from './core-options.js';
 import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
 import { failure } from './errors.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
+import { backend } from './native.js';
+import { settleOnNode } from './node-backend/server.js';
 import { SecureContext } from './secure-context.js';
 import type { ServerStats } from './stats.js';
 import type { TlsSocket } from './tls-socket.js';
@@ -90,10 +92,11 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   makeDrainable(server);
   if (isAttached(server)) return;
   const own = coreOptionsOf(options, fallback);
+  if (backend === 'node') return settleOnNode(server, own);
   const { bun, deno } = process.versions;
   if (bun !== undefined || deno !== undefined) {
     const reason = 'only servers of Node itself can be moved onto the core';
-    const names = ['context', 'proxyTo', 'proxyProtocol'] as const;
+    const names = ['context', 'clientHello', 'proxyTo', 'proxyProtocol'] as const;
     const needed = names.find((name) => own[name] != null);
     if (needed !== undefined)
       throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `options.${needed}`, reason);
@@ -102,8 +105,9 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   try {
     attach(server, own);
   } catch (error) {
-    // Node's own server would be without that context.
-    if (own.fallback !== true || own.context != null || !canFallBack(error)) throw error;
+    // Node's own server would be without that context, and let in whom clientHello refuses.
+    const needed = own.context ?? own.clientHello;
+    if (own.fallback !== true || needed != null || !canFallBack(error)) throw error;
     warnOfFallback('A server', error);
   }
 }

@@ -2,12 +2,14 @@ import { getSystemErrorMap } from 'node:util';
 import type { BackendsStats } from './backends.js';
 import { existingHub, hub } from './hub.js';
 import {
+  backend,
   bucketBounds as nativeBucketBounds,
   type NativeHandshakes,
   type NativeServerStats,
   type NativeStats,
   type NativeTimes,
 } from './native.js';
+import { bounds, figures } from './node-backend/stats.js';
 
 /** Figures of the core in this process, all threads together: docs/metrics.md explains each. */
 export interface Stats extends Omit<NativeStats, 'handshakes'> {
@@ -34,13 +36,14 @@ export type Histogram = NativeTimes;
  * Upper bounds of the `buckets` of every Histogram, in microseconds, from 10 us to 10 s. A bucket
  * counts all times up to its bound, those of the buckets before it included.
  */
-export const bucketBounds: readonly number[] = nativeBucketBounds();
+export const bucketBounds: readonly number[] = backend === 'node' ? bounds : nativeBucketBounds();
 
 /**
  * What the core holds and has done: connections by state, handshakes, bytes, times, the pool,
  * memory. Cheap enough to be asked every second.
  */
 export function stats(): Stats {
+  if (backend === 'node') return figures();
   return byCode((existingHub() ?? hub()).native.stats());
 }
 

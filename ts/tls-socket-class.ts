@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { canFallBack, warnOfFallback } from './fallback.js';
+import { backend } from './native.js';
 import { type ServerTlsSocketOptions, serverTlsSocket } from './server-tls-socket.js';
 
 // Before `offloop/register` may put ours in its place.
@@ -12,6 +13,7 @@ const NodeSocket = tls.TLSSocket;
  * warning, those that need what the core can't do, instead of an error.
  */
 export function tlsSocketClass({ fallback }: { fallback: boolean }): typeof tls.TLSSocket {
+  if (backend === 'node') return NodeSocket;
   const replacement: typeof tls.TLSSocket = new Proxy(NodeSocket, {
     construct(target, args, derived: NewableFunction) {
       const [stream, options] = args as [Duplex?, ServerTlsSocketOptions?];

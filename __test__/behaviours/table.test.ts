@@ -11,8 +11,8 @@ import { TlsSocket } from 'offloop';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { type Material, material } from './material.js';
+import { perform } from './perform.js';
 import type { Modules, Row } from './row.js';
-import { Stage } from './stage.js';
 import { table } from './table.js';
 
 const load = createRequire(import.meta.url);
@@ -45,12 +45,12 @@ for (const [topic, rows] of Object.entries(table)) {
 }
 
 async function compare(row: Row): Promise<void> {
-  const node = await perform(row, nodes);
+  const node = await perform(row, nodes, certificates);
   expect(node.transcript).toBeDefined();
   if (row.expect !== undefined) expect(node.transcript).toStrictEqual(row.expect);
   expect(node.served.filter(isOurs)).toHaveLength(0);
 
-  const offloop = await perform(row, ours);
+  const offloop = await perform(row, ours, certificates);
   const expected = row.different === undefined ? node.transcript : row.different.ours;
   expect(offloop.transcript).toStrictEqual(expected);
   expect(offloop.served.filter((end) => !isOurs(end))).toHaveLength(0);
@@ -58,23 +58,6 @@ async function compare(row: Row): Promise<void> {
   expect(offloop.served.length === 0).toBe(unserved);
 }
 
-async function perform(
-  row: Row,
-  modules: Modules,
-): Promise<{ transcript: unknown; served: unknown[] }> {
-  await using stage = new Stage(certificates);
-  const transcript = snapshot(await row.run(modules, stage));
-  return { transcript, served: [...stage.served] };
-}
-
 function isOurs(end: unknown): boolean {
   return end instanceof TlsSocket || end === 'offloop';
-}
-
-/** What is noted while the row's connections are closed is none of its transcript. */
-function snapshot(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(snapshot);
-  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value;
-  if (value instanceof Set) return new Set(value);
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, snapshot(item)]));
 }
