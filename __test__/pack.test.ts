@@ -171,6 +171,12 @@ describe('installed without Rust and without a registry', () => {
       expect(handshakes).toEqual({ handshakes: 6 });
     });
 
+  it('serves, as the workflows try it on each platform', () => {
+    const program = path.join(PACKAGE, 'scripts/smoke.mjs');
+    const said = execFileSync(process.execPath, [program, packages], { encoding: 'utf8' });
+    expect(said).toContain('{"handshakes":5}');
+  });
+
   it('is imported in less than 15 ms', () => {
     const program = `const before = performance.now(); require('offloop'); process.stdout.write(String(performance.now() - before));`;
     const times = Array.from({ length: 15 }, () => {

@@ -41,6 +41,11 @@ const platforms = {
 /** Bytes of offloop and one platform's package together, unpacked. */
 const MOST_BYTES = 6_000_000;
 
+// Provenance is of a repository, which the package must name.
+const { GITHUB_REPOSITORY } = process.env;
+const url = `git+https://github.com/${GITHUB_REPOSITORY}.git`;
+const repository = GITHUB_REPOSITORY && { repository: { type: 'git', url } };
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { glibc: { type: 'string' } },
@@ -74,7 +79,11 @@ function packMain() {
   write(
     target,
     'package.json',
-    JSON.stringify({ ...Object.fromEntries(published), optionalDependencies }, null, 2),
+    JSON.stringify(
+      { ...Object.fromEntries(published), ...repository, optionalDependencies },
+      null,
+      2,
+    ),
   );
   for (const paper of ['README.md', 'CHANGELOG.md', 'LICENSE', 'native/binding.d.ts', 'types'])
     cpSync(path.join(root, paper), path.join(target, paper), { recursive: true });
@@ -128,11 +137,11 @@ function bundle(target) {
 function packPlatform(platform) {
   const { name, os, cpu, libc } = platform;
   const target = path.join(folder, name);
-  const { version, license, repository, engines } = manifest;
+  const { version, license, engines } = manifest;
   const description = `The binary of offloop for ${name}.`;
   const file = `offloop.${name}.node`;
   const fields = { os: [os], cpu: [cpu], ...(libc && { libc: [libc] }) };
-  const own = { name: `@offloop/${name}`, version, description, license, repository, engines };
+  const own = { name: `@offloop/${name}`, version, description, license, ...repository, engines };
   const published = { ...own, ...fields, main: file, files: [file] };
   write(target, 'package.json', JSON.stringify(published, null, 2));
   write(
