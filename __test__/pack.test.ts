@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+import esbuild from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Identities } from './clients/identities.js';
@@ -82,6 +83,11 @@ function sections(file: string): string {
   return execFileSync('readelf', ['-S', '-W', file], { encoding: 'utf8' });
 }
 
+/** A program of the development dependencies. */
+function bin(name: string): string {
+  return path.join(PACKAGE, 'node_modules', name);
+}
+
 function files(directory: string): string[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -112,8 +118,7 @@ describe('what is installed', () => {
     const strays = files(main).filter(
       (file) =>
         !/^dist\/.*(\.m?js|\.d\.m?ts)$|^types\/.*\.d\.m?ts$|^[A-Z]+(\.md)?$/.test(file) &&
-        file !== 'package.json' &&
-        file !== 'native/binding.d.ts',
+        file !== 'package.json',
     );
     expect(strays).toEqual([]);
     expect(files(path.join(project, 'node_modules/@offloop', platform))).toEqual([
@@ -187,3 +192,101 @@ describe('installed without Rust and without a registry', () => {
     expect(Math.min(...times)).toBeLessThan(15);
   });
 });
+
+describe('the types that are published', () => {
+  it('are those of the JavaScript beside them, to attw, and the manifest is right to publint', () => {
+    const tarball = readdirSync(folder).find((name) => /^offloop-\d.*\.tgz$/.test(name))!;
+    const attw = [
+      bin('@arethetypeswrong/cli/dist/index.js'),
+      '--profile',
+      'node16',
+      '--format',
+      'json',
+    ];
+    const { analysis } = JSON.parse(
+      execFileSync(process.execPath, [...attw, path.join(folder, tarball)], { encoding: 'utf8' }),
+    ) as { analysis: { problems: { resolutionKind: string }[]; entrypoints: object } };
+    // Resolution of Node 10 knows no exports; TypeScript 6 has no more of it.
+    expect(analysis.problems.filter(({ resolutionKind }) => resolutionKind !== 'node10')).toEqual(
+      [],
+    );
+    expect(Object.keys(analysis.entrypoints)).toContain('./https');
+    for (const name of ['offloop', platform]) {
+      const args = [bin('publint/src/cli.js'), 'run', '--strict', '--pack', 'false'];
+      const said = execFileSync(process.execPath, [...args, path.join(packages, name)], {
+        encoding: 'utf8',
+      });
+      expect(said).toContain('All good!');
+    }
+  });
+
+  const program = `
+    import { acceptTls, backend, createServer, type ServerOptions, type TlsSocket } from 'offloop';
+    import https from 'offloop/https';
+    import 'offloop/register';
+    const options: ServerOptions = { limits: { handshakes: 5 }, offload: 'auto' };
+    createServer(options, (socket: TlsSocket) => socket.end(String(socket.handshake?.cipher)));
+    https.createServer((request, response) => void response.end(request.url));
+    export const which: 'native' | 'node' = backend;
+    void acceptTls;
+    // @ts-expect-error -- not a limit
+    createServer({ limits: { handshake: 5 } });
+  `;
+
+  it.each([
+    ['node16', 'node16', ['esm.mts', 'cjs.cts']],
+    ['preserve', 'bundler', ['bundled.ts']],
+  ])('compile in projects with module %s, resolution %s', (module, moduleResolution, sources) => {
+    const types = path.join(project, 'node_modules/@types');
+    mkdirSync(types, { recursive: true });
+    for (const name of ['node_modules/@types/node', 'node_modules/undici-types'])
+      try {
+        symlinkSync(
+          path.join(PACKAGE, name),
+          path.join(name.includes('@types') ? types : path.dirname(types), path.basename(name)),
+        );
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'EEXIST') throw error;
+      }
+    for (const file of sources) writeFileSync(path.join(project, file), program);
+    const compilerOptions = {
+      module,
+      moduleResolution,
+      target: 'es2023',
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      types: ['node'],
+    };
+    const config = JSON.stringify({ compilerOptions, files: sources });
+    writeFileSync(path.join(project, 'tsconfig.json'), config);
+    let complaints = '';
+    try {
+      execFileSync(process.execPath, [bin('typescript/bin/tsc'), '-p', project], {
+        encoding: 'utf8',
+      });
+    } catch (error) {
+      complaints = (error as { stdout: string }).stdout;
+    }
+    expect(complaints).toBe('');
+  });
+});
+
+it.each(['esm', 'cjs'] as const)(
+  'a bundle of esbuild that leaves offloop out runs, as %s',
+  (format) => {
+    const source = `import { backend } from 'offloop'; import tls from 'offloop/tls';
+    process.stdout.write(backend + ' ' + typeof tls.createServer);`;
+    const outfile = path.join(project, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
+    esbuild.buildSync({
+      stdin: { contents: source, resolveDir: project },
+      outfile,
+      format,
+      bundle: true,
+      platform: 'node',
+      external: ['offloop'],
+    });
+    const options = { cwd: project, env: bare, encoding: 'utf8' } as const;
+    expect(execFileSync(process.execPath, [outfile], options)).toBe('native function');
+  },
+);

@@ -16,6 +16,7 @@ import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 import esbuild from 'esbuild';
 
+import { publicApi } from './api.mjs';
 import { root } from './setup.mjs';
 
 /** What npm calls the platforms of `napi.targets`. */
@@ -85,13 +86,16 @@ function packMain() {
       2,
     ),
   );
-  for (const paper of ['README.md', 'CHANGELOG.md', 'LICENSE', 'native/binding.d.ts', 'types'])
+  for (const paper of ['README.md', 'CHANGELOG.md', 'LICENSE', 'types'])
     cpSync(path.join(root, paper), path.join(target, paper), { recursive: true });
   cpSync(path.join(root, 'dist'), path.join(target, 'dist'), {
     recursive: true,
-    filter: (file) => !/\.(js|map)$/.test(file),
+    // Types are in one file, and modules in another.
+    filter: (file) =>
+      statSync(file).isDirectory() || /\.mjs$|^index\.d\.mts$/.test(path.basename(file)),
   });
   bundle(path.join(target, 'dist'));
+  write(target, 'dist/index.d.ts', publicApi().types);
   return sizeOf(target);
 }
 
@@ -142,7 +146,7 @@ function packPlatform(platform) {
   const file = `offloop.${name}.node`;
   const fields = { os: [os], cpu: [cpu], ...(libc && { libc: [libc] }) };
   const own = { name: `@offloop/${name}`, version, description, license, ...repository, engines };
-  const published = { ...own, ...fields, main: file, files: [file] };
+  const published = { ...own, ...fields, type: 'commonjs', main: file, files: [file] };
   write(target, 'package.json', JSON.stringify(published, null, 2));
   write(
     target,

@@ -18,6 +18,7 @@ export interface Adopted extends OnCore {
    * with it. Contexts of `offloop/tls` are no hindrance.
    */
   release(): void;
+  /** Releases: for `using`. */
   [Symbol.dispose](): void;
 }
 

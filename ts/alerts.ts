@@ -20,4 +20,5 @@ export const alerts = {
   no_application_protocol: 120,
 } as const;
 
+/** An alert of TLS, by the name that RFC 8446 (6.2) gives it. */
 export type AlertName = keyof typeof alerts;

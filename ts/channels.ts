@@ -29,7 +29,9 @@ export interface HandshakeStart extends OfHandshake {
   servername?: string;
   /** The application protocols that it offers. */
   alpnProtocols?: string[];
+  /** The MD5 of the JA3 fingerprint, in hex. */
   ja3Hash: string;
+  /** The JA4 fingerprint. */
   ja4: string;
 }
 
@@ -41,7 +43,9 @@ export interface HandshakeEnd extends OfHandshake {
 
 /** It failed, or the program gave it up. */
 export interface HandshakeError extends OfHandshake {
+  /** That of `error`: docs/errors.md has a section for each. */
   code: string;
+  /** What the server's 'tlsClientError' gets. */
   error: OffloopError;
 }
 
@@ -63,6 +67,7 @@ export interface ShedSample extends NativeAddresses {
 
 /** Connections from now on see another context. */
 export interface ContextReload {
+  /** Whose context it is. */
   server: Server;
   /** The name that it is for; absent: all others. */
   servername?: string;

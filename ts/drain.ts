@@ -11,6 +11,7 @@ import { internalOf } from './internals.js';
 import { count, optionsObject, parseOptions } from './option.js';
 import { TlsSocket } from './tls-socket.js';
 
+/** Options of `drain`. */
 export interface DrainOptions {
   /** How long connections may go on, in milliseconds. Default: 30,000. */
   timeout?: number | undefined;

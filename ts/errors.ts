@@ -7,6 +7,7 @@ import { getSystemErrorMap } from 'node:util';
 
 /** An error of offloop: `code` is stable, `message` is for people. */
 export interface OffloopError extends Error {
+  /** Of Node, of OpenSSL or ERR_OFFLOOP_*: docs/errors.md has a section for each. */
   code: string;
   /** The system's error number, negative as in Node; only where a system call failed. */
   errno?: number;

@@ -5,7 +5,9 @@ import { list, type Pem, pemText } from './pem.js';
 
 /** A private key with a passphrase of its own. */
 export interface EncryptedKey {
+  /** The key. */
   pem: Pem;
+  /** Default: the option `passphrase`. */
   passphrase?: string | undefined;
 }
 

@@ -8,6 +8,7 @@ export type Shed = 'reset' | 'alert';
 
 /** New connections in a second, and how many of them may come at once. */
 export interface Rate {
+  /** New connections a second. */
   perSecond: number;
   /** Default: one second's worth. */
   burst?: number | undefined;
@@ -92,7 +93,9 @@ export const serverLimits = {
   ...connectionLimits,
 };
 
+/** What a connection may take, and for how long: docs/limits.md explains each. */
 export type ConnectionLimits = Inputs<typeof connectionLimits>;
+/** The same, and what a server takes on. */
 export type ServerLimits = Inputs<typeof serverLimits>;
 
 /** An option that is a table of limits; unlike among other options, a name of none is an error. */

@@ -6,7 +6,9 @@ import { bytesOf, list, type Pem } from './pem.js';
 
 /** A PKCS #12 file with a passphrase of its own. */
 export interface EncryptedPfx {
+  /** The file. */
   buf: Pem;
+  /** Default: the option `passphrase`. */
   passphrase?: string | undefined;
 }
 

@@ -3,6 +3,7 @@ import { failure, received } from './errors.js';
 import type { Option } from './option.js';
 import type { SecureOptions } from './secure-options.js';
 
+/** A version of TLS that the core speaks. */
 export type ProtocolVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** The versions between these, both included. */

@@ -13,6 +13,7 @@ import type { TlsSocket } from './tls-socket.js';
 /** Options of a Server: all of tls.createServer's, and offloop's own. */
 export interface ServerOptions extends tls.TlsOptions, CoreOptions {}
 
+/** Gets each connection whose handshake is done. */
 export type SecureConnectionListener = (socket: TlsSocket) => void;
 
 /**
@@ -73,6 +74,7 @@ export function attaching<C extends Constructor>(NodeServer: C, fallback: boolea
   });
 }
 
+/** `new`, or called as a function; also to be extended. As `tls.Server`. */
 export const Server = attaching(tls.Server as unknown as Constructor, false) as ServerConstructor;
 
 /** Makes a Server; `listener` is one of 'secureConnection'. Throws as its constructor does. */

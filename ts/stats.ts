@@ -13,11 +13,13 @@ import { bounds, figures } from './node-backend/stats.js';
 
 /** Figures of the core in this process, all threads together: docs/metrics.md explains each. */
 export interface Stats extends Omit<NativeStats, 'handshakes'> {
+  /** How they ended, and how long they took. */
   handshakes: HandshakeStats;
 }
 
 /** Figures of one server. */
 export interface ServerStats extends Omit<NativeServerStats, 'handshakes'> {
+  /** How they ended, and how long they took. */
   handshakes: HandshakeStats;
   /** Of a server with `proxyTo`: where its connections went. */
   proxy?: BackendsStats;

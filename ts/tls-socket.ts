@@ -82,28 +82,34 @@ export class TlsSocket extends SocketBase {
 
   // The stream.
 
+  /** @internal Of the stream. */
   override _read(): void {
     this._connection.resume();
   }
 
+  /** As of every stream. */
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
     this._connection.onRead();
     return chunk;
   }
 
+  /** @internal Of the stream. */
   override _write(chunk: Uint8Array | string, encoding: BufferEncoding, callback: Callback): void {
     this._connection.write(chunk, encoding, callback);
   }
 
+  /** @internal Of the stream. */
   override _writev(pieces: Piece[], callback: Callback): void {
     this._connection.writev(pieces, callback);
   }
 
+  /** @internal Of the stream. */
   override _final(callback: Callback): void {
     this._connection.end(callback);
   }
 
+  /** @internal Of the stream. */
   override _destroy(error: Error | null, callback: Callback): void {
     this._clearTimer();
     this._failed = Boolean(error);
@@ -199,6 +205,7 @@ export class TlsSocket extends SocketBase {
 
   // The connection beneath.
 
+  /** Sends small writes at once, without Nagle's algorithm. */
   override setNoDelay(enable: boolean = true): this {
     this._connection.setNoDelay(Boolean(enable));
     return this;
@@ -225,11 +232,13 @@ export class TlsSocket extends SocketBase {
     return this;
   }
 
+  /** Keeps the event loop alive while the connection is open, as it does by default. */
   override ref(): this {
     this._connection.ref();
     return this;
   }
 
+  /** The reverse of `ref`. */
   override unref(): this {
     this._connection.unref();
     return this;
@@ -280,6 +289,7 @@ export class TlsSocket extends SocketBase {
    * `detailed` it is linked to its issuers by `issuerCertificate`.
    */
   override getPeerCertificate(detailed: true): tls.DetailedPeerCertificate;
+  /** The peer's certificate as a plain object, `{}` if there is none, null once destroyed. */
   override getPeerCertificate(detailed?: false): tls.PeerCertificate;
   override getPeerCertificate(detailed?: boolean): tls.PeerCertificate {
     if (this._handle === null) return null as unknown as tls.PeerCertificate;
@@ -308,10 +318,12 @@ export class TlsSocket extends SocketBase {
     handle.setKeyCert(isContext(context) ? context : createSecureContext(options));
   }
 
+  /** The peer's certificate, undefined if there is none, or once destroyed. */
   override getPeerX509Certificate(): X509Certificate | undefined {
     return linkedCertificate(this._session()?.peerCertificates ?? []);
   }
 
+  /** The certificate of this end, undefined once destroyed. */
   override getX509Certificate(): X509Certificate | undefined {
     return linkedCertificate(this._session()?.certificate.slice(0, 1) ?? []);
   }

@@ -1,0 +1,1 @@
+export function publicApi(): { report: string; types: string; silent: string[] };
