@@ -183,13 +183,14 @@ describe('installed without Rust and without a registry', () => {
   });
 
   it('is imported in less than 15 ms', () => {
-    const program = `const before = performance.now(); require('offloop'); process.stdout.write(String(performance.now() - before));`;
+    const program = `const before = process.cpuUsage(); require('offloop');
+      const { user, system } = process.cpuUsage(before); process.stdout.write(String(user + system));`;
     const times = Array.from({ length: 15 }, () => {
       const options = { cwd: project, env: bare, encoding: 'utf8' } as const;
       return Number(execFileSync(process.execPath, ['-e', program], options));
     });
-    // The least is what it costs; the rest is what else the machine did.
-    expect(Math.min(...times)).toBeLessThan(15);
+    // Of the processor: what else the machine does is not counted, and the least of many least disturbed.
+    expect(Math.min(...times)).toBeLessThan(15_000);
   });
 });
 
