@@ -209,6 +209,10 @@ describe('servers', () => {
     const hello = { ...identity, clientHello: () => {} };
     expect(() => createServer(hello)).toThrow(refused('clientHello'));
     expect(() => adopt(tls.createServer(identity), hello)).toThrow(refused('clientHello'));
+    const forwarding = { ...identity, proxyTo: 8080 };
+    expect(() => createServer(forwarding)).toThrow(refused('proxyTo'));
+    const behind = { ...identity, proxyProtocol: { trusted: ['127.0.0.1'] } };
+    expect(() => createServer(behind)).toThrow(refused('proxyProtocol'));
     const strict = createSecureContext({ ...identity, requestCert: true });
     const server = createServer(identity);
     expect(() => server.addContext('a.test', strict)).toThrow(withCode('ERR_INVALID_ARG_VALUE'));

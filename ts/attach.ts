@@ -13,6 +13,7 @@ import { http2Socket } from './http2-socket.js';
 import { internalOf } from './internals.js';
 import { admissionOf, settingsOf } from './limits.js';
 import { Listening } from './listening.js';
+import type { NativeBackends } from './native.js';
 import { contextOfServer, createSecureContext, isNodeContext } from './node-context.js';
 import { parseOptions } from './option.js';
 import { SecureContext, type ServerPolicy } from './secure-context.js';
@@ -70,6 +71,8 @@ export class Attachment {
   private detached = false;
   /** Where a context of offloop's own was given, with which Node can't serve. */
   private ownContext: string | null = null;
+  /** Where `clientHello` decides, which Node would not ask. */
+  private readonly asksHello: boolean;
 
   constructor(
     private readonly server: NodeServer,
@@ -78,6 +81,7 @@ export class Attachment {
     const parsed = parseOptions(coreOptions, options);
     const { offload, clientHello, limits, maxConnections, fallback } = parsed;
     this.fallback = fallback;
+    this.asksHello = clientHello !== undefined;
     if (fallback) refuseFallback(options);
     if (!(server instanceof tls.Server))
       throw failure(
@@ -118,7 +122,7 @@ export class Attachment {
       SNICallback: internalOf(server, 'snicallback') as HelloCallbacks['SNICallback'],
       trace: isTraced(internalOf(server, 'enableTrace') as boolean | undefined),
       trustedProxies: parsed.proxyProtocol,
-      backends: parsed.proxyTo,
+      backends: parsed.proxyTo as NativeBackends | undefined,
     });
     this.listening = new Listening(
       server,
@@ -317,7 +321,8 @@ export class Attachment {
     try {
       change();
     } catch (error) {
-      if (!this.fallback || this.ownContext !== null || !canFallBack(error)) throw error;
+      const needed = this.ownContext !== null || this.asksHello;
+      if (!this.fallback || needed || !canFallBack(error)) throw error;
       warnOfFallback('A server', error);
       this.detach();
     }

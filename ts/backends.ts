@@ -60,7 +60,7 @@ export interface BackendStats {
 }
 
 /** The option `proxyTo`. */
-export function proxyTarget(): Option<ProxyTarget, NativeBackends | undefined> {
+export function proxyTarget(): Option<ProxyTarget, object | undefined> {
   return {
     absent: () => undefined,
     parse(value, name) {

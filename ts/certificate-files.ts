@@ -5,6 +5,7 @@ import path from 'node:path';
 export interface CertificateFiles {
   /** The chain, the server's own certificate first. */
   certFile: string;
+  /** The key of that certificate. */
   keyFile: string;
 }
 

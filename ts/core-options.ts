@@ -50,6 +50,9 @@ export const coreOptions = {
   proxyTo: own(proxyTarget()),
 };
 
+/** What Node's own server would leave out: it would let in whom they refuse, or answer itself. */
+export const onlyOnCore = ['clientHello', 'proxyTo', 'proxyProtocol'] as const;
+
 export interface CoreOptions extends Inputs<typeof coreOptions> {
   /** The context, instead of `key`, `cert` and the rest. Node can't serve with it. */
   context?: SecureContext | undefined;

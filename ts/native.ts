@@ -49,6 +49,7 @@ export const {
   versions,
 } = (loaded.core ?? {}) as typeof Binding;
 export type NativeHub = Binding.Hub;
+export type NativeBackends = Binding.NativeBackends;
 export type NativeContext = Binding.NativeContext;
 export type NativeTally = Binding.NativeTally;
 export type NativeTicketKeys = Binding.NativeTicketKeys;

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import http from 'node:http';
+import type http from 'node:http';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import {
   type BackendOptions,
@@ -44,6 +44,7 @@ interface ProxyEvents {
 
 /** The figures of a proxy. */
 export interface ProxyStats extends ServerStats {
+  /** Of its backends, and of what is passed on to them. */
   proxy: BackendsStats;
 }
 
@@ -119,7 +120,9 @@ export class Proxy extends EventEmitter<ProxyEvents> {
     const { listen, metrics } = this.#places;
     await listening(this.server, listen, 'options.listen');
     if (metrics === undefined) return;
-    this.#metrics = http.createServer((request, response) => this.#answer(request, response));
+    // Only here: loading it takes milliseconds of every program's start.
+    const { createServer: serve } = await import('node:http');
+    this.#metrics = serve((request, response) => void this.#answer(request, response));
     await listening(this.#metrics, metrics, 'options.metrics');
     // It ends with what it tells of.
     this.#metrics.unref();
@@ -172,6 +175,7 @@ export class Proxy extends EventEmitter<ProxyEvents> {
     void this.drain({ timeout: 0 });
   }
 
+  /** Ends at once as `close` does, and waits for it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain({ timeout: 0 });
   }

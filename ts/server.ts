@@ -1,6 +1,6 @@
 import tls from 'node:tls';
 import { attach, isAttached } from './attach.js';
-import { type CoreOptions, coreOptions } from './core-options.js';
+import { type CoreOptions, coreOptions, onlyOnCore } from './core-options.js';
 import { type Drained, type DrainOptions, makeDrainable } from './drain.js';
 import { failure } from './errors.js';
 import { canFallBack, warnOfFallback } from './fallback.js';
@@ -98,8 +98,7 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   const { bun, deno } = process.versions;
   if (bun !== undefined || deno !== undefined) {
     const reason = 'only servers of Node itself can be moved onto the core';
-    const names = ['context', 'clientHello', 'proxyTo', 'proxyProtocol'] as const;
-    const needed = names.find((name) => own[name] != null);
+    const needed = (['context', ...onlyOnCore] as const).find((name) => own[name] != null);
     if (needed !== undefined)
       throw failure('ERR_OFFLOOP_UNSUPPORTED_OPTION', `options.${needed}`, reason);
     return warnOfFallback('A server', new Error(reason));
@@ -107,9 +106,9 @@ export function settleServer(server: tls.Server, options: unknown, fallback: boo
   try {
     attach(server, own);
   } catch (error) {
-    // Node's own server would be without that context, and let in whom clientHello refuses.
-    const needed = own.context ?? own.clientHello;
-    if (own.fallback !== true || needed != null || !canFallBack(error)) throw error;
+    // Node's own server would be without it.
+    const needed = (['context', ...onlyOnCore] as const).some((name) => own[name] != null);
+    if (own.fallback !== true || needed || !canFallBack(error)) throw error;
     warnOfFallback('A server', error);
   }
 }

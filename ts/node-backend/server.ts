@@ -19,11 +19,12 @@ interface Internals {
  * A server where there is no core: it stays Node's own, with those of offloop's options that Node can
  * honour, and the methods of a server that is on the core.
  *
- * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION for `clientHello`; ERR_INVALID_ARG_TYPE and so on, as there
+ * @throws ERR_OFFLOOP_UNSUPPORTED_OPTION for what only the core can do; ERR_INVALID_ARG_TYPE and so on, as there
  */
 export function settleOnNode(server: tls.Server, options: CoreOptions): void {
-  const { maxConnections } = parseOptions(coreOptions, options);
+  // First, since some need the core to be read at all.
   tellWhatIsAbsent(options);
+  const { maxConnections } = parseOptions(coreOptions, options);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
   if (options.context != null) serveWith(server, options.context);
   guardContexts(server);

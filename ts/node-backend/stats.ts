@@ -78,6 +78,7 @@ export function serverFigures({
       connectionRate: 0,
       connectionRatePerPeer: 0,
       waitingForHello: 0,
+      waitingForClient: 0,
       helloTimeout: 0,
       queueTarget: 0,
       queueAge: 0,
