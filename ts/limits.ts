@@ -66,7 +66,7 @@ export const connectionLimits = {
 export const serverLimits = {
   /**
    * Handshakes in flight. Default: 16384, each some 14 KiB. For one more, that which has waited
-   * longest for its client's answer is shed; where none waits for that, the new one is dropped.
+   * longest for its client's answer is shed; where none has for 500 ms, the new one is dropped.
    */
   handshakes: count(16_384, 2 ** 24, 1),
   /**

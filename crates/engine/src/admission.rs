@@ -7,7 +7,7 @@ mod waiting_room;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::peers::{Peer, PeerHandshakes, PeerRates};
 pub use self::token_bucket::Rate;
@@ -21,8 +21,12 @@ use crate::shed::ShedReason;
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionLimits {
     /// Handshakes in flight; above it the one that has waited longest for its client's answer is
-    /// shed, and where none waits for that, the new one. Default: 16,384.
+    /// shed, and where none has for as long as `answer_time`, the new one. Default: 16,384.
     pub handshakes: usize,
+    /// How long a handshake may wait for its client's answer before it can be shed for a new one:
+    /// without it honest clients in masses would all be shed for each other, after the server has
+    /// paid for them. Default: 500 ms, a round trip nearly anywhere.
+    pub answer_time: Duration,
     /// Handshakes in flight of one peer: an IPv4 address or an IPv6 /64. Default: no bound of its
     /// own, since behind a load balancer all clients have one address.
     pub handshakes_per_peer: Option<usize>,
@@ -39,6 +43,7 @@ impl Default for AdmissionLimits {
     fn default() -> Self {
         Self {
             handshakes: 16_384,
+            answer_time: Duration::from_millis(500),
             handshakes_per_peer: None,
             connection_rate: None,
             connection_rate_per_peer: None,
@@ -49,6 +54,7 @@ impl Default for AdmissionLimits {
 
 pub(crate) struct Admission {
     most_handshakes: usize,
+    answer_time: Duration,
     handshakes: AtomicUsize,
     rate: Option<Mutex<TokenBucket>>,
     peer_handshakes: Option<Mutex<PeerHandshakes>>,
@@ -63,6 +69,7 @@ impl Admission {
     pub(crate) fn new(limits: &AdmissionLimits) -> Arc<Self> {
         Arc::new(Self {
             most_handshakes: limits.handshakes,
+            answer_time: limits.answer_time,
             handshakes: AtomicUsize::new(0),
             rate: limits.connection_rate.map(|rate| Mutex::new(TokenBucket::new(rate))),
             peer_handshakes: limits
@@ -100,7 +107,7 @@ impl Admission {
             admitted.peer = Some(peer);
         }
         admitted.has_place = self.take_place();
-        if !admitted.has_place && lock(&self.answered).is_empty() {
+        if !admitted.has_place && !lock(&self.answered).can_go(Instant::now(), self.answer_time) {
             return Err(ShedReason::Handshakes);
         }
         if let Some(rate) = &self.rate
@@ -122,7 +129,8 @@ impl Admission {
 
     /// Sheds the handshake that has waited longest for its client: its place is the caller's.
     fn make_place(&self) -> bool {
-        let Some(longest) = lock(&self.answered).send_off() else { return self.take_place() };
+        let longest = lock(&self.answered).send_off(Instant::now(), self.answer_time);
+        let Some(longest) = longest else { return self.take_place() };
         longest.shed(ShedReason::WaitingForClient);
         true
     }
@@ -148,7 +156,7 @@ impl Admitted {
     /// until [`hears_from_client`](Self::hears_from_client), it may be shed for a new one.
     pub(crate) fn waits_for_client(&mut self, connection: &Arc<Connection>) {
         let (Some(admission), None) = (&self.admission, self.waits) else { return };
-        let (ticket, _) = lock(&admission.answered).enter(Arc::clone(connection));
+        let (ticket, _) = lock(&admission.answered).enter(Arc::clone(connection), Instant::now());
         self.waits = Some(ticket);
     }
 
@@ -181,7 +189,7 @@ impl Admitted {
     /// The connection waits for its `ClientHello` until the answer is dropped.
     pub(crate) fn waits(&self, connection: &Arc<Connection>) -> Option<Waits<'_>> {
         let room = &self.admission.as_ref()?.waiting;
-        let (ticket, longest) = lock(room).enter(Arc::clone(connection));
+        let (ticket, longest) = lock(room).enter(Arc::clone(connection), Instant::now());
         if let Some(longest) = longest {
             longest.shed(ShedReason::WaitingForHello);
         }

@@ -115,7 +115,10 @@ fn silent_client(test: &TestHost, address: SocketAddr) -> Client {
 #[test]
 fn who_has_waited_longest_for_its_client_makes_room() {
     let test = TestHost::new(EngineOptions::default());
-    let address = listen(&test, |options| options.admission.handshakes = 2);
+    let address = listen(&test, |options| {
+        options.admission.handshakes = 2;
+        options.admission.answer_time = Duration::ZERO;
+    });
     let mut longest = silent_client(&test, address);
     let next = silent_client(&test, address);
     // A byte of a record renews nothing.
@@ -138,6 +141,20 @@ fn who_has_waited_longest_for_its_client_makes_room() {
     }
     assert_eq!(shed(&test, ShedReason::WaitingForClient), 21);
     drop(good);
+}
+
+#[test]
+fn who_has_just_been_answered_makes_no_room() {
+    let test = TestHost::new(EngineOptions::default());
+    let address = listen(&test, |options| {
+        options.admission.handshakes = 1;
+        options.admission.answer_time = Duration::from_secs(600);
+    });
+    let answered = silent_client(&test, address);
+    assert!(TcpStream::connect(address).map_or(true, |second| is_closed(&second)));
+    assert_eq!(shed(&test, ShedReason::Handshakes), 1);
+    drop(shake_hands(answered).unwrap());
+    assert_eq!(shed(&test, ShedReason::WaitingForClient), 0);
 }
 
 /// True when a client that was answered is reset before it has answered in turn.
@@ -163,6 +180,7 @@ fn nobody_makes_room_for_one_that_the_rate_refuses() {
     let test = TestHost::new(EngineOptions::default());
     let address = listen(&test, |options| {
         options.admission.handshakes = 1;
+        options.admission.answer_time = Duration::ZERO;
         options.admission.connection_rate = Some(Rate { per_second: 1, burst: 1 });
     });
     let began = Instant::now();

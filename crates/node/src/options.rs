@@ -113,6 +113,7 @@ impl NativeAdmission {
             connection_rate: self.connection_rate.as_ref().map(rate),
             connection_rate_per_peer: self.connection_rate_per_peer.as_ref().map(rate),
             waiting_for_hello: self.waiting_for_hello as usize,
+            ..AdmissionLimits::default()
         }
     }
 }
