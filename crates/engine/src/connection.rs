@@ -5,6 +5,7 @@ mod channel;
 mod outbox;
 mod splice;
 mod task;
+mod timers;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::outbox::{Batch, Outbox};
 use crate::host::Host;
-use crate::tls::Records;
+use crate::tls::{Failure, Received, Records};
 
 pub(super) struct Channel {
     pub(super) records: Records,
@@ -58,6 +58,20 @@ impl Channel {
     /// What is held back is sent with the next flush.
     pub(super) fn let_go(&mut self) {
         self.holding = false;
+    }
+
+    /// Opens what came; `plaintext` gets what it held.
+    pub(super) fn open(
+        &mut self,
+        ciphertext: &[u8],
+        plaintext: &mut Vec<u8>,
+    ) -> Result<Received, Failure> {
+        let opened = self.records.receive(ciphertext, plaintext);
+        if opened.is_err() {
+            // An alert keeps no company.
+            self.holding = false;
+        }
+        opened
     }
 
     /// Seals and sends at once; false when the kernel did not take all. Only while nothing is

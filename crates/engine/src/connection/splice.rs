@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::channel::Channel;
-use super::task::{HOLD, READS_IN_A_TURN, poll_idle};
-use super::{Connection, Handshaken};
+use super::Connection;
+use super::task::READS_IN_A_TURN;
+use super::timers::Timers;
 use crate::backends::{Backends, Link};
 use crate::event::Event;
 use crate::handshake::{Finished, linger};
 use crate::lock::lock;
 use crate::proxy_header::{self, Ends};
-use crate::tls::{Established, ProtocolVersion};
 use crate::worker::Local;
 
 /// What is taken from a backend at a time: as much as is sealed for one send(2).
@@ -83,21 +82,17 @@ impl Connection {
     /// The handshake is done; gives the header that the backend gets. What the handshake came to is
     /// counted; who may ask for it is told.
     fn begin(self: &Arc<Self>, finished: Finished, to: &Backends) -> Vec<u8> {
-        let Finished { established, phases, hello } = finished;
-        let Established { session, records, .. } = *established;
-        self.tallies().for_each(|tally| tally.succeeded(&session, &phases));
-        let tickets = session.protocol == ProtocolVersion::Tls13;
-        *lock(&self.channel) = Some(Channel::new(records, tickets));
+        let (handshaken, channel) = self.settle(finished);
+        *lock(&self.channel) = Some(channel);
         let header = to.header.map_or_else(Vec::new, |version| {
             let addresses = self.addresses();
             let ends = addresses.remote.zip(addresses.local);
             let ends = ends.map(|(source, destination)| Ends { source, destination });
-            proxy_header::write(version, ends, &session)
+            proxy_header::write(version, ends, &handshaken.session)
         });
         if let Some(&id) = self.id.get() {
-            let number = self.number;
             // It opens once.
-            drop(self.handshaken.set(Box::new(Handshaken { number, session, phases, hello })));
+            drop(self.handshaken.set(Box::new(handshaken)));
             self.host.push(Event::Proxied(id));
         }
         header
@@ -137,10 +132,7 @@ struct Splice<'a> {
     fresh: bool,
     upward: Stage,
     downward: Stage,
-    /// Until then session tickets wait for company.
-    holds: Option<Pin<Box<Sleep>>>,
-    /// Until then it is not idle for too long.
-    idles: Option<Pin<Box<Sleep>>>,
+    timers: Timers<'a>,
     /// Until then the client may be silent.
     parts: Option<Pin<Box<Sleep>>>,
 }
@@ -159,8 +151,6 @@ enum Stage {
 
 impl<'a> Splice<'a> {
     fn new(connection: &'a Arc<Connection>, link: &'a Link, header: Vec<u8>) -> Self {
-        let holding = connection.with_channel(|channel| channel.is_holding()).unwrap_or(false);
-        let activity = connection.activity.as_ref();
         Self {
             connection,
             link,
@@ -169,15 +159,14 @@ impl<'a> Splice<'a> {
             fresh: true,
             upward: Stage::Open,
             downward: Stage::Open,
-            holds: holding.then(|| Box::pin(sleep(HOLD))),
-            idles: activity.map(|activity| Box::pin(sleep_until(activity.idle_at().into()))),
+            timers: Timers::new(connection),
             parts: None,
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         Local::turn();
-        self.poll_hold(context);
+        self.timers.poll_hold(context);
         if let Poll::Ready(ended) = self.upward(context) {
             return Poll::Ready(ended);
         }
@@ -192,7 +181,7 @@ impl<'a> Splice<'a> {
         {
             return Poll::Ready(Ended::Orderly);
         }
-        poll_idle(&mut self.idles, self.connection, context).map(|()| Ended::Idle)
+        self.timers.poll_idle(context).map(|()| Ended::Idle)
     }
 
     /// From the client to the backend, until one of them makes it wait. Ready when that is the end.
@@ -266,14 +255,7 @@ impl<'a> Splice<'a> {
                 }
             };
             plaintext.clear();
-            let opened = connection.with_channel(|channel| {
-                let opened = channel.records.receive(ciphertext, plaintext);
-                if opened.is_err() {
-                    // An alert keeps no company.
-                    channel.let_go();
-                }
-                opened
-            });
+            let opened = connection.with_channel(|channel| channel.open(ciphertext, plaintext));
             let Some(opened) = opened else { return Poll::Ready(Some(Ended::Broken)) };
             connection.count(|tally| &tally.received.wire, ciphertext.len());
             connection.count(|tally| &tally.received.plaintext, plaintext.len());
@@ -391,19 +373,5 @@ impl<'a> Splice<'a> {
                 Some(Poll::Pending | Poll::Ready(Ok(()))) => None,
             })
         })
-    }
-
-    fn poll_hold(&mut self, context: &mut Context<'_>) {
-        let Some(sleep) = &mut self.holds else { return };
-        let over = sleep.as_mut().poll(context).is_ready();
-        let holding = self.connection.with_channel(|channel| {
-            if over {
-                channel.let_go();
-            }
-            channel.is_holding()
-        });
-        if holding != Some(true) {
-            self.holds = None;
-        }
     }
 }

@@ -1,15 +1,12 @@
 //! The task of a connection: handshake, then both directions, then the end.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::channel::Channel;
 use super::splice::splice;
+use super::timers::Timers;
 use super::{Connection, Handshaken, Terms};
 use crate::event::Event;
 use crate::event_queue::EVENT;
@@ -96,16 +93,22 @@ impl Drop for EndGuard<'_> {
 
 impl Connection {
     fn open(self: &Arc<Self>, finished: Finished) {
+        let (handshaken, channel) = self.settle(finished);
+        // The task opens once.
+        drop(self.handshaken.set(Box::new(handshaken)));
+        *lock(&self.channel) = Some(channel);
+        let id = *self.id.get_or_init(|| self.host.insert(self));
+        self.host.push(Event::Open { id, server: self.server_id() });
+    }
+
+    /// What the handshake came to, which is counted, and the records that follow.
+    pub(super) fn settle(&self, finished: Finished) -> (Handshaken, Channel) {
         let Finished { established, phases, hello } = finished;
         let Established { session, records, .. } = *established;
         self.tallies().for_each(|tally| tally.succeeded(&session, &phases));
         let tickets = session.protocol == ProtocolVersion::Tls13;
-        let number = self.number;
-        // The task opens once.
-        drop(self.handshaken.set(Box::new(Handshaken { number, session, phases, hello })));
-        *lock(&self.channel) = Some(Channel::new(records, tickets));
-        let id = *self.id.get_or_init(|| self.host.insert(self));
-        self.host.push(Event::Open { id, server: self.server_id() });
+        let handshaken = Handshaken { number: self.number, session, phases, hello };
+        (handshaken, Channel::new(records, tickets))
     }
 
     fn failed(self: &Arc<Self>, mut report: Box<Report>) {
@@ -171,10 +174,7 @@ struct Flow<'a> {
     ended: bool,
     /// What came behind the client's Finished has not been looked at.
     fresh: bool,
-    /// Until then session tickets wait for company.
-    holds: Option<Pin<Box<Sleep>>>,
-    /// Until then it is not idle for too long.
-    idles: Option<Pin<Box<Sleep>>>,
+    timers: Timers<'a>,
 }
 
 /// How the flow of an open connection ends.
@@ -186,16 +186,9 @@ enum Ended {
     Broken(Box<Report>),
 }
 
-/// How long session tickets wait for the first answer.
-pub(super) const HOLD: Duration = Duration::from_millis(10);
-
 impl<'a> Flow<'a> {
     fn new(connection: &'a Arc<Connection>) -> Self {
-        let holding = connection.with_channel(|channel| channel.is_holding()).unwrap_or(false);
-        let holds = holding.then(|| Box::pin(sleep(HOLD)));
-        let activity = connection.activity.as_ref();
-        let idles = activity.map(|activity| Box::pin(sleep_until(activity.idle_at().into())));
-        Self { connection, ended: false, fresh: true, holds, idles }
+        Self { connection, ended: false, fresh: true, timers: Timers::new(connection) }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
@@ -204,7 +197,7 @@ impl<'a> Flow<'a> {
         if self.connection.is_destroyed() {
             return Poll::Ready(Ended::Destroyed);
         }
-        self.poll_hold(context);
+        self.timers.poll_hold(context);
         if let Err(report) = self.flush(context) {
             return Poll::Ready(Ended::Broken(report));
         }
@@ -213,21 +206,7 @@ impl<'a> Flow<'a> {
             drop(self.flush(context));
             return Poll::Ready(Ended::Broken(report));
         }
-        poll_idle(&mut self.idles, self.connection, context).map(|()| Ended::Idle)
-    }
-
-    fn poll_hold(&mut self, context: &mut Context<'_>) {
-        let Some(sleep) = &mut self.holds else { return };
-        let over = sleep.as_mut().poll(context).is_ready();
-        let holding = self.connection.with_channel(|channel| {
-            if over {
-                channel.let_go();
-            }
-            channel.is_holding()
-        });
-        if holding != Some(true) {
-            self.holds = None;
-        }
+        self.timers.poll_idle(context).map(|()| Ended::Idle)
     }
 
     fn flush(&self, context: &mut Context<'_>) -> Result<(), Box<Report>> {
@@ -292,11 +271,7 @@ impl<'a> Flow<'a> {
             };
             plaintext.clear();
             let opened = connection.with_channel(|channel| {
-                let opened = channel.records.receive(ciphertext, plaintext);
-                if opened.is_err() {
-                    // An alert keeps no company.
-                    channel.let_go();
-                }
+                let opened = channel.open(ciphertext, plaintext);
                 (opened, channel.is_sending())
             });
             let Some((opened, must_answer)) = opened else { return Poll::Pending };
@@ -320,24 +295,5 @@ impl<'a> Flow<'a> {
         if let Some(&id) = self.connection.id.get() {
             self.connection.host.push(Event::End(id));
         }
-    }
-}
-
-/// Ready when nothing has come or gone for too long.
-pub(super) fn poll_idle(
-    idles: &mut Option<Pin<Box<Sleep>>>,
-    connection: &Connection,
-    context: &mut Context<'_>,
-) -> Poll<()> {
-    let (Some(sleep), Some(activity)) = (idles, &connection.activity) else {
-        return Poll::Pending;
-    };
-    loop {
-        ready!(sleep.as_mut().poll(context));
-        let idle_at = Instant::from(activity.idle_at());
-        if idle_at <= Instant::now() {
-            return Poll::Ready(());
-        }
-        sleep.as_mut().reset(idle_at);
     }
 }
