@@ -1,13 +1,12 @@
 // `npm run bench`: offloop and what it is compared with, in alternating runs on this machine.
 // oxlint-disable no-await-in-loop -- runs must not overlap
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { axes, failuresOf, sharesOf } from './axes.mjs';
 import { buildLoadProgram, makeCertificates } from './load-program.mjs';
 import { describeMachine } from './machine.mjs';
 import { choice, choices, number, optionsOrExit, path } from './options.mjs';
 import { axisText, heading } from './report.mjs';
+import { compareInScratch } from './scratch.mjs';
 import { comparison, summary } from './statistics.mjs';
 import { targetNames } from './servers/targets.mjs';
 
@@ -26,18 +25,9 @@ const table = {
 };
 
 const options = optionsOrExit('npm run bench -- [options]', table);
-const scratch = mkdtempSync(join(tmpdir(), 'offloop-bench-'));
-process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+await compareInScratch(compareAll);
 
-try {
-  await compareAll();
-} catch (error) {
-  process.stderr.write(`${error.message}\n`);
-  process.exit(1);
-}
-
-async function compareAll() {
+async function compareAll(scratch) {
   const report = {
     command: ['node', 'benchmarks/run.mjs', ...process.argv.slice(2)].join(' '),
     machine: describeMachine(options.node),

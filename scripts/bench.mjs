@@ -1,12 +1,5 @@
 // `npm run bench`: installs and builds what is missing, then runs the comparison.
-import { checkTools, install, npm } from './setup.mjs';
+import { buildOrExit } from './setup.mjs';
 
-try {
-  checkTools();
-  await install();
-  await npm(['run', '--silent', 'build']);
-} catch (error) {
-  process.stderr.write(`${error.message}\n`);
-  process.exit(1);
-}
+await buildOrExit();
 await import('../benchmarks/run.mjs');

@@ -27,6 +27,18 @@ export async function install(signal, folder = '.') {
   return true;
 }
 
+/** Checks, installs and builds what is missing, for what then runs; where that fails the process ends. */
+export async function buildOrExit() {
+  try {
+    checkTools();
+    await install();
+    await npm(['run', '--silent', 'build']);
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
 /** Runs npm, the same one under an npm script. */
 export async function npm(args, signal) {
   const script = process.env.npm_execpath;

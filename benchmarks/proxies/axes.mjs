@@ -13,8 +13,7 @@ export const axes = [
     key: 'p256',
     unit: '/s',
     better: higher,
-    measure: (at, seconds) =>
-      load(at, seconds, 'connections_per_second', 'handshakes', '--in-flight', '32', '--no-echo'),
+    measure: (at, seconds) => connectionRate(at, seconds, '--no-echo'),
   },
   {
     name: 'handshake-rsa2048',
@@ -22,8 +21,7 @@ export const axes = [
     key: 'rsa2048',
     unit: '/s',
     better: higher,
-    measure: (at, seconds) =>
-      load(at, seconds, 'connections_per_second', 'handshakes', '--in-flight', '32', '--no-echo'),
+    measure: (at, seconds) => connectionRate(at, seconds, '--no-echo'),
   },
   {
     name: 'connection-p256',
@@ -31,8 +29,7 @@ export const axes = [
     key: 'p256',
     unit: '/s',
     better: higher,
-    measure: (at, seconds) =>
-      load(at, seconds, 'connections_per_second', 'handshakes', '--in-flight', '32', '--http'),
+    measure: (at, seconds) => connectionRate(at, seconds, '--http'),
   },
   {
     name: 'http64',
@@ -40,8 +37,7 @@ export const axes = [
     key: 'p256',
     unit: '/s',
     better: higher,
-    measure: (at, seconds) =>
-      load(at, seconds, 'requests_per_second', 'http', '--connections', '64'),
+    measure: (at, seconds) => requestRate(at, seconds, 64),
   },
   {
     name: 'http1',
@@ -49,8 +45,7 @@ export const axes = [
     key: 'p256',
     unit: '/s',
     better: higher,
-    measure: (at, seconds) =>
-      load(at, seconds, 'requests_per_second', 'http', '--connections', '1'),
+    measure: (at, seconds) => requestRate(at, seconds, 1),
   },
   {
     name: 'idle',
@@ -61,6 +56,14 @@ export const axes = [
     measure: (at) => weigh(at, 2000),
   },
 ];
+
+function connectionRate(at, seconds, what) {
+  return load(at, seconds, 'connections_per_second', 'handshakes', '--in-flight', '32', what);
+}
+
+function requestRate(at, seconds, count) {
+  return load(at, seconds, 'requests_per_second', 'http', '--connections', String(count));
+}
 
 async function load({ program, address }, seconds, figure, ...args) {
   const end = await new Load(program, [

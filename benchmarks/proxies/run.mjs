@@ -1,13 +1,13 @@
 // `npm run bench:proxy`: offloop proxy and others before the same backend, in alternating runs.
 // oxlint-disable no-await-in-loop -- runs must not overlap
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildLoadProgram, Load, makeCertificates } from '../load-program.mjs';
 import { describeMachine } from '../machine.mjs';
 import { choices, number, optionsOrExit, path } from '../options.mjs';
+import { compareInScratch } from '../scratch.mjs';
 import { summary } from '../statistics.mjs';
 import { axes } from './axes.mjs';
 import { installed, start, targetNames, versions } from './targets.mjs';
@@ -25,18 +25,9 @@ const options = optionsOrExit('npm run bench:proxy -- [options]', {
   json: { type: path(), help: 'file for all figures of all runs' },
 });
 
-const scratch = mkdtempSync(join(tmpdir(), 'offloop-bench-'));
-process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+await compareInScratch(compareAll);
 
-try {
-  await compareAll();
-} catch (error) {
-  process.stderr.write(`${error.message}\n`);
-  process.exit(1);
-}
-
-async function compareAll() {
+async function compareAll(scratch) {
   const missing = options.targets.filter((name) => !here.includes(name));
   if (missing.length > 0) {
     const how = "nginx with its stream module (Debian's libnginx-mod-stream) and haproxy";
@@ -51,7 +42,7 @@ async function compareAll() {
   const backend = await startBackend(program);
   for (const axis of axes.filter(({ name }) => options.axes.includes(name))) {
     const folder = await makeCertificates(program, axis.key, scratch);
-    const samples = await compare(axis, { program, backend: backend.port, folder });
+    const samples = await compare(axis, { program, backend: backend.port, folder, scratch });
     print(text(axis, samples));
     report.axes.push({ name: axis.name, title: axis.title, unit: axis.unit, samples });
     if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
@@ -60,7 +51,7 @@ async function compareAll() {
 }
 
 /** Runs the targets in turn, so that what the machine does meanwhile falls on all. */
-async function compare(axis, { program, backend, folder }) {
+async function compare(axis, { program, backend, folder, scratch }) {
   const samples = Object.fromEntries(options.targets.map((name) => [name, []]));
   const certificates = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
   for (let run = 1; run <= options.runs; run++) {
