@@ -1,14 +1,11 @@
 /** The table of behaviours where there is no core: every row is as with Node's own modules. */
-import http2 from 'node:http2';
-import https from 'node:https';
-import { createRequire } from 'node:module';
-import tls from 'node:tls';
-
+import { backend } from 'offloop';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { type Material, material } from './material.js';
+import { nodes, ours } from './modules.js';
 import { perform } from './perform.js';
-import type { Modules, Row } from './row.js';
+import type { Row } from './row.js';
 import { table } from './table.js';
 
 // Before anything loads offloop; programs of their own inherit it.
@@ -18,25 +15,11 @@ vi.hoisted(() => {
   process.env.NODE_NO_WARNINGS = '1';
 });
 
-const load = createRequire(import.meta.url);
-const nodes: Modules = {
-  names: { tls: 'node:tls', https: 'node:https', http2: 'node:http2' },
-  tls,
-  https,
-  http2,
-};
-const ours: Modules = {
-  names: { tls: 'offloop/tls', https: 'offloop/https', http2: 'offloop/http2' },
-  tls: load('offloop/tls'),
-  https: load('offloop/https'),
-  http2: load('offloop/http2'),
-};
-
 let certificates: Material;
 
 beforeAll(async () => {
   certificates = await material();
-  expect((load('offloop') as { backend: string }).backend).toBe('node');
+  expect(backend).toBe('node');
 });
 
 for (const [topic, rows] of Object.entries(table)) {

@@ -2,32 +2,14 @@
  * The table of behaviours: each row is one program, run with Node's modules and with offloop's in
  * their place. Both transcripts must be the same, and the second server really offloop's.
  */
-import http2 from 'node:http2';
-import https from 'node:https';
-import { createRequire } from 'node:module';
-import tls from 'node:tls';
-
 import { TlsSocket } from 'offloop';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { type Material, material } from './material.js';
+import { nodes, ours } from './modules.js';
 import { perform } from './perform.js';
-import type { Modules, Row } from './row.js';
+import type { Row } from './row.js';
 import { table } from './table.js';
-
-const load = createRequire(import.meta.url);
-const nodes: Modules = {
-  names: { tls: 'node:tls', https: 'node:https', http2: 'node:http2' },
-  tls,
-  https,
-  http2,
-};
-const ours: Modules = {
-  names: { tls: 'offloop/tls', https: 'offloop/https', http2: 'offloop/http2' },
-  tls: load('offloop/tls'),
-  https: load('offloop/https'),
-  http2: load('offloop/http2'),
-};
 
 let certificates: Material;
 
